@@ -1,0 +1,241 @@
+package redisbinding
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// client is the connection to Redis and the one way commands take to it.
+type client struct {
+	redis  redis.UniversalClient
+	dialer *dialer
+
+	maxRetries         int
+	minPause, maxPause time.Duration // between retries
+	unbounded          bool          // a call may last for ever if its context lets it
+
+	// reload looks for the cluster's topology anew; nil when there is none.
+	reload func(context.Context)
+
+	calls      inflight       // calls that end by themselves, which Close waits for
+	workers    inflight       // what goes on behind calls that their context has ended
+	background sync.WaitGroup // the closing of idle connections
+}
+
+// newClient returns a client of the kind the metadata describes. The kind
+// follows from redisType and failover, never from the number of addresses.
+func newClient(m *Metadata) *client {
+	opts := m.UniversalOptions()
+	idle := &idleConns{timeout: m.IdleTimeout, keep: m.MinIdleConns}
+	c := &client{
+		dialer:     newDialer(m.DialTimeout, opts.TLSConfig, idle),
+		maxRetries: m.RedisMaxRetries,
+		minPause:   m.RedisMinRetryInterval,
+		maxPause:   m.RedisMaxRetryInterval,
+		unbounded:  m.ReadTimeout == 0 || m.WriteTimeout == 0,
+	}
+	c.calls.init()
+	c.workers.init()
+	opts.Dialer = c.dialer.dial
+
+	switch {
+	case m.Failover:
+		// For redisType cluster too: go-redis's failover cluster client differs
+		// only in reading from replicas when told to, which nothing here does,
+		// and its connection to the sentinels outlives its Close.
+		failover := redis.NewFailoverClient(opts.Failover())
+		failover.AddHook(c.dialer.hook())
+		c.redis = failover
+	case m.RedisType == TypeCluster:
+		cluster := opts.Cluster()
+		// The routing policies need COMMAND, which a plain user may not run. The
+		// operations have one key each and need no policy.
+		cluster.DisableRoutingPolicies = true
+		nodes := redis.NewClusterClient(cluster)
+		c.redis, c.reload = nodes, nodes.ReloadState
+	default:
+		c.redis = redis.NewClient(opts.Simple())
+	}
+	if m.IdleTimeout > 0 && m.IdleCheckFrequency > 0 {
+		c.background.Go(func() { idle.run(c.dialer.ctx, m.IdleCheckFrequency) })
+	}
+	return c
+}
+
+// close waits for the calls under way and ends everything. Call it once.
+func (c *client) close() error {
+	c.calls.close()
+	c.dialer.cancel()
+	err := c.redis.Close()
+	c.workers.close()
+	c.background.Wait()
+	return err
+}
+
+// command is one Redis command, its reply kept as a string.
+type command struct {
+	*redis.StringCmd
+	// repeatable says that carrying the command out twice does what once does.
+	repeatable bool
+}
+
+func newCommand(ctx context.Context, repeatable bool, args ...any) *command {
+	return &command{redis.NewStringCmd(ctx, args...), repeatable}
+}
+
+// NoRetry is true for go-redis, at every level of every kind of client: it
+// would send again what it does not know to have been carried out, and on a
+// cluster three times even with redisMaxRetries 0. Retries are made by send.
+func (*command) NoRetry() bool { return true }
+
+// Clone returns a command that keeps what command adds.
+func (c *command) Clone() redis.Cmder {
+	return &command{c.StringCmd.Clone().(*redis.StringCmd), c.repeatable}
+}
+
+// keep returns data as the call path may have it: it reads it even after a call
+// that its context has ended, when the caller may be overwriting it.
+func keep(ctx context.Context, data []byte) []byte {
+	if ctx.Done() == nil {
+		return data
+	}
+	return append([]byte(nil), data...)
+}
+
+// call sends a command and waits for its reply, at most until ctx ends. A nil
+// reply is redis.Nil. After any other error the command may be in use still
+// and must not be looked at.
+func (c *client) call(ctx context.Context, cmd *command) error {
+	if !c.calls.enter() {
+		return ErrClosed
+	}
+	if _, bounded := ctx.Deadline(); !bounded && c.unbounded {
+		c.calls.leave() // Close need not wait: nothing says for how long
+	} else {
+		defer c.calls.leave()
+	}
+	if ctx.Done() == nil {
+		return c.send(ctx, cmd)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// go-redis obeys a deadline but not a cancellation once it has sent.
+	if !c.workers.enter() {
+		return ErrClosed
+	}
+	sent := make(chan error, 1)
+	go func() {
+		defer c.workers.leave()
+		sent <- c.send(ctx, cmd)
+	}()
+	select {
+	case err := <-sent:
+		return orContextError(ctx, err)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// orContextError returns the context's error in place of the time-out that its
+// deadline caused on the connection, which may show a moment earlier.
+func orContextError(ctx context.Context, err error) error {
+	if err == nil || !isTimeout(err) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if ctxErr := ctx.Err(); ctxErr != nil {
+		return ctxErr
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return err
+}
+
+// send sends a command, again where that is allowed and may help.
+func (c *client) send(ctx context.Context, cmd *command) error {
+	for attempt := 0; ; attempt++ {
+		err := c.redis.Process(ctx, cmd)
+		switch {
+		case err == nil || errors.Is(err, redis.Nil):
+			return err
+		case errors.Is(err, redis.ErrClosed), errors.Is(err, net.ErrClosed) && c.calls.closed():
+			return ErrClosed
+		}
+		if c.reload != nil && topologyMayHaveChanged(err) {
+			c.reload(ctx)
+		}
+		if attempt >= c.maxRetries || !mayRetry(cmd, err) {
+			return err
+		}
+		select {
+		case <-time.After(c.pause(attempt)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// mayRetry says whether the command may be sent again after err, and whether
+// that may help.
+func mayRetry(cmd *command, err error) bool {
+	var reply redis.Error
+	switch {
+	case notSent(err):
+		return true
+	case errors.As(err, &reply):
+		return refusedForNow(err)
+	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return false
+	}
+	return cmd.repeatable
+}
+
+// notSent says whether err is from opening a connection: no command was sent.
+func notSent(err error) bool {
+	var dial *dialError
+	return errors.As(err, &dial)
+}
+
+// refusedForNow says whether err is a server's reply that it has not carried
+// the command out but may do so soon.
+func refusedForNow(err error) bool {
+	return redis.IsLoadingError(err) || redis.IsReadOnlyError(err) || redis.IsClusterDownError(err) ||
+		redis.IsTryAgainError(err) || redis.IsMasterDownError(err) || redis.IsMaxClientsError(err) ||
+		redis.HasErrorPrefix(err, "NOREPLICAS")
+}
+
+// topologyMayHaveChanged says whether err is one that a cluster gives whose
+// primary has moved. go-redis looks for the new one only when told MOVED.
+func topologyMayHaveChanged(err error) bool {
+	return notSent(err) || redis.IsClusterDownError(err) || isTransport(err)
+}
+
+// pause returns how long to wait before the attempt after the given one, from
+// 0: minPause doubled with each, by chance up to half longer, at most maxPause.
+func (c *client) pause(attempt int) time.Duration {
+	d := c.minPause << min(attempt, 30)
+	if d <= 0 || d > c.maxPause {
+		d = c.maxPause
+	}
+	return min(d+rand.N(d/2+1), c.maxPause)
+}
+
+// ping asks a server for a sign of life.
+func (c *client) ping(ctx context.Context) error {
+	cmd := newCommand(ctx, true, "ping")
+	if err := c.call(ctx, cmd); err != nil {
+		return err
+	}
+	if pong := cmd.Val(); pong != "PONG" {
+		return fmt.Errorf("answered PING with %s: is this Redis?", quoted(pong))
+	}
+	return nil
+}

@@ -1,0 +1,192 @@
+package redisbinding
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/singleflight"
+)
+
+// dialer opens the connections of one client: TCP, and TLS over it.
+//
+// It never returns an error. After as many failed dials as the pool has places,
+// go-redis refuses to dial at all until a probe, sent once a second by a
+// goroutine that outlives Close, succeeds: the first calls after the server is
+// back would fail. So a failure travels inside a [failedConn], which gives it
+// back at the first write of the handshake.
+type dialer struct {
+	tcp  net.Dialer
+	tls  *tls.Config
+	idle *idleConns
+
+	// ctx ends with the client, and with it every dial under way.
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	// down holds the addresses whose last dial failed. Those who dial one of
+	// them at the same time share one attempt, and its failure.
+	down   sync.Map
+	shared singleflight.Group
+}
+
+func newDialer(timeout time.Duration, config *tls.Config, idle *idleConns) *dialer {
+	d := &dialer{
+		tcp: net.Dialer{
+			Timeout: timeout,
+			// Notices a peer that vanished without a word within 45 s.
+			KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 5 * time.Second, Count: 3},
+		},
+		tls:  config,
+		idle: idle,
+	}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	return d
+}
+
+// dial is the Dialer of the go-redis options.
+func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := d.dialOrShare(ctx, network, addr)
+	return failLater(c, err)
+}
+
+func (d *dialer) dialOrShare(ctx context.Context, network, addr string) (net.Conn, error) {
+	if _, down := d.down.Load(addr); !down {
+		return d.connect(network, addr)
+	}
+	var mine net.Conn
+	attempt := d.shared.DoChan(addr, func() (any, error) {
+		c, err := d.connect(network, addr)
+		mine = c
+		return nil, err
+	})
+	select {
+	case result := <-attempt:
+		if result.Err != nil {
+			return nil, result.Err
+		}
+		if mine != nil {
+			return mine, nil
+		}
+		// The attempt was another caller's and so is its connection.
+		return d.connect(network, addr)
+	case <-ctx.Done():
+		go func() { // the attempt may be ours, and succeed when nobody wants it
+			<-attempt
+			if mine != nil {
+				_ = mine.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
+
+// connect opens one connection within the dial timeout. It does not end with a
+// caller's context: who asked first must not decide for those who share it.
+func (d *dialer) connect(network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(d.ctx, d.tcp.Timeout)
+	defer cancel()
+	c, err := d.handshake(ctx, network, addr)
+	if err != nil {
+		d.down.Store(addr, nil)
+		return nil, err
+	}
+	d.down.Delete(addr)
+	return c, nil
+}
+
+func (d *dialer) handshake(ctx context.Context, network, addr string) (net.Conn, error) {
+	raw, err := d.tcp.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	if d.tls == nil {
+		return d.idle.track(addr, raw, raw), nil
+	}
+	config := d.tls
+	if config.ServerName == "" {
+		config = config.Clone()
+		config.ServerName, _, _ = net.SplitHostPort(addr)
+	}
+	secure := tls.Client(raw, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = raw.Close()
+		return nil, fmt.Errorf("TLS handshake with %s: %w", addr, err)
+	}
+	return d.idle.track(addr, secure, raw), nil
+}
+
+// hook applies failLater to what go-redis itself does before it calls dial: for
+// a failover client, asking the sentinels.
+func (d *dialer) hook() redis.Hook { return dialHook{} }
+
+type dialHook struct{}
+
+func (dialHook) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return failLater(next(ctx, network, addr))
+	}
+}
+
+func (dialHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (dialHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// failLater turns a failed dial into a connection that fails.
+func failLater(c net.Conn, err error) (net.Conn, error) {
+	if err != nil {
+		return failedConn{&dialError{err}}, nil
+	}
+	return c, nil
+}
+
+// dialError is why a connection could not be opened: no command was sent. It
+// does not unwrap, because go-redis takes a handshake that fails with a server's
+// reply (a sentinel's, say) for a server without HELLO, and goes on; [reveal]
+// makes the cause visible again.
+type dialError struct{ cause error }
+
+func (e *dialError) Error() string { return e.cause.Error() }
+
+// reveal makes what a dialError in err hides visible to errors.Is and errors.As.
+func reveal(err error) error {
+	var hidden *dialError
+	switch {
+	case !errors.As(err, &hidden):
+		return err
+	case err == error(hidden):
+		return reveal(hidden.cause)
+	}
+	return revealed{err, reveal(hidden.cause)}
+}
+
+// revealed reads as err and unwraps to cause as well.
+type revealed struct{ err, cause error }
+
+func (r revealed) Error() string { return r.err.Error() }
+
+func (r revealed) Unwrap() []error { return []error{r.err, r.cause} }
+
+// failedConn is what a failed dial leaves: everything asked of it fails.
+type failedConn struct{ err *dialError }
+
+func (c failedConn) Read([]byte) (int, error)         { return 0, c.err }
+func (c failedConn) Write([]byte) (int, error)        { return 0, c.err }
+func (c failedConn) Close() error                     { return nil }
+func (c failedConn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (c failedConn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (c failedConn) SetDeadline(time.Time) error      { return nil }
+func (c failedConn) SetReadDeadline(time.Time) error  { return nil }
+func (c failedConn) SetWriteDeadline(time.Time) error { return nil }
+
+// SyscallConn fails, so that the pool drops the connection instead of handing
+// out an old failure when it had been opened ahead of need.
+func (c failedConn) SyscallConn() (syscall.RawConn, error) { return nil, c.err }

@@ -1,0 +1,178 @@
+package redisbinding
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// What a request or its moment can have wrong with it, for errors.Is.
+var (
+	// ErrMissingKey says that the request metadata has no "key", or an empty one.
+	ErrMissingKey = errors.New(`redisbinding: request metadata "key" is missing or empty`)
+
+	// ErrUnsupportedOperation says that the request asks for an operation that
+	// [RedisBinding.Operations] does not list. The error names the operation
+	// asked for and the ones there are.
+	ErrUnsupportedOperation = errors.New("redisbinding: unsupported operation")
+
+	// ErrClosed says that the binding has been closed (or was never made with
+	// [NewRedisBinding]).
+	ErrClosed = errors.New("redisbinding: the binding is closed")
+)
+
+// MetadataError says what is wrong with one field of the metadata.
+// [ParseMetadata] reports every bad field at once, joined with errors.Join;
+// errors.As finds the first.
+type MetadataError struct {
+	// Field is the name of the field, spelled as in the field table.
+	Field string
+	// Reason says what the field takes and what it got; it never holds the
+	// value of a field that may be secret.
+	Reason string
+}
+
+// Error names the field and says what is wrong with it.
+func (e *MetadataError) Error() string {
+	return "redisbinding: metadata field " + e.Field + ": " + e.Reason
+}
+
+// RequestError says what is wrong with a request: the caller's mistake,
+// found before anything was sent to Redis.
+type RequestError struct {
+	// Field is the name of the request metadata field; empty when it is the
+	// request itself that is wrong.
+	Field string
+	// Reason says what the field takes and what it got.
+	Reason string
+}
+
+// Error names the field and says what is wrong with it.
+func (e *RequestError) Error() string {
+	if e.Field == "" {
+		return "redisbinding: the request " + e.Reason
+	}
+	return "redisbinding: request metadata " + e.Field + ": " + e.Reason
+}
+
+// serverError is a server's error reply with what it repeated of the command
+// cut off. It is a redis.Error like the reply it stands for.
+type serverError string
+
+func (e serverError) Error() string { return string(e) }
+
+func (serverError) RedisError() {}
+
+// withoutSecrets returns err, or a serverError in its place when the server's
+// text repeats arguments of a command: "unknown command" replies do, and an
+// argument may be a password or a value.
+func withoutSecrets(err error) error {
+	var reply redis.Error
+	if !errors.As(err, &reply) {
+		return err
+	}
+	text, _, repeats := strings.Cut(reply.Error(), ", with args beginning with:")
+	if !repeats {
+		return err
+	}
+	return serverError(text)
+}
+
+// isTransport says whether err is about the connection to Redis: not a reply,
+// not the caller's context, not the caller's mistake.
+func isTransport(err error) bool {
+	var reply redis.Error
+	return !errors.As(err, &reply) &&
+		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) &&
+		!errors.Is(err, ErrClosed)
+}
+
+// isTimeout says whether err is a network time-out.
+func isTimeout(err error) bool {
+	var netErr net.Error
+	return errors.As(err, &netErr) && netErr.Timeout()
+}
+
+// advice returns what to check when err comes back, or "" when nothing is
+// known about it.
+func (m *Metadata) advice(err error) string {
+	var (
+		unknownCA x509.UnknownAuthorityError
+		wrongName x509.HostnameError
+		notTLS    tls.RecordHeaderError
+		reply     redis.Error
+	)
+	switch {
+	case errors.As(err, &unknownCA):
+		return "set caCert to the CA that signed the server's certificate"
+	case errors.As(err, &wrongName):
+		return "set serverName to a name in the server's certificate"
+	case errors.As(err, &notTLS):
+		return "the server does not speak TLS: set enableTLS to false or use its TLS port"
+	case strings.Contains(err.Error(), "remote error: tls"):
+		return "the server refused the TLS connection: check clientCert and clientKey"
+	case errors.Is(err, redis.ErrPoolTimeout):
+		return "all connections were busy for poolTimeout: raise poolSize or poolTimeout"
+	case errors.As(err, &reply):
+		return m.adviceOnReply(reply.Error())
+	case !m.EnableTLS && (errors.Is(err, io.EOF) || strings.Contains(err.Error(), "connection reset")):
+		return "if the server expects TLS, set enableTLS to true"
+	}
+	return ""
+}
+
+// adviceOnReply is advice for an error the server replied with.
+func (m *Metadata) adviceOnReply(text string) string {
+	text = strings.TrimPrefix(text, "ERR ")
+	switch {
+	case strings.HasPrefix(text, "NOAUTH"):
+		return "set redisPassword, and redisUsername for an ACL user"
+	case strings.HasPrefix(text, "WRONGPASS"), strings.HasPrefix(text, "invalid password"),
+		strings.HasPrefix(text, "invalid username-password"):
+		return "check redisUsername and redisPassword (sentinelUsername and sentinelPassword for a sentinel); " +
+			"for Microsoft Entra ID set useEntraID"
+	case strings.HasPrefix(text, "AUTH <password> called without any password"),
+		strings.HasPrefix(text, "Client sent AUTH, but no password is set"):
+		return "the server has no password: leave redisPassword empty"
+	case strings.HasPrefix(text, "MOVED"), strings.HasPrefix(text, "CROSSSLOT"):
+		if m.RedisType != TypeCluster {
+			return "the server is a cluster node: set redisType to cluster"
+		}
+	case strings.HasPrefix(text, "This instance has cluster support disabled"):
+		return "the server is not a cluster node: set redisType to node"
+	case strings.HasPrefix(text, "unknown command"):
+		if m.RedisType == TypeCluster && !m.Failover {
+			return "does redisHost name Redis Cluster nodes?"
+		}
+		return "is the server a sentinel? Then set failover to true and sentinelMasterName"
+	case strings.HasPrefix(text, "DENIED"):
+		return "the server runs in protected mode: give it a password or let it listen for this host"
+	}
+	return ""
+}
+
+// explain completes err for the caller: what was being done, with which
+// servers when the connection is at fault, and what to check.
+func (m *Metadata) explain(doing string, err error) error {
+	var request *RequestError
+	if errors.Is(err, ErrClosed) || errors.Is(err, ErrMissingKey) ||
+		errors.Is(err, ErrUnsupportedOperation) || errors.As(err, &request) {
+		return err
+	}
+	err = withoutSecrets(reveal(err))
+	where := ""
+	if isTransport(err) {
+		where = strings.Join(m.addrs, ",") + ": "
+	}
+	if advice := m.advice(err); advice != "" {
+		return fmt.Errorf("redisbinding: %s: %s%w (%s)", doing, where, err, advice)
+	}
+	return fmt.Errorf("redisbinding: %s: %s%w", doing, where, err)
+}

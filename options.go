@@ -1,0 +1,118 @@
+package redisbinding
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Option changes how [NewRedisBinding] makes a binding.
+type Option func(*options)
+
+type options struct {
+	logger *slog.Logger
+	lazy   bool
+	strict bool
+}
+
+func newOptions(opts []Option) *options {
+	o := &options{logger: slog.New(slog.DiscardHandler)}
+	for _, opt := range opts {
+		opt(o)
+	}
+	return o
+}
+
+// WithLogger sets where the binding logs, overriding the default: nowhere. It
+// logs metadata fields nobody knows (warning) and a server without GETDEL
+// (info); never a secret, a key or a value. A nil logger is the default.
+func WithLogger(logger *slog.Logger) Option {
+	return func(o *options) {
+		if logger != nil {
+			o.logger = logger
+		}
+	}
+}
+
+// WithLazyConnect makes [NewRedisBinding] return without a connection: the
+// first calls connect, and report what is wrong. The metadata is checked all
+// the same.
+func WithLazyConnect() Option {
+	return func(o *options) { o.lazy = true }
+}
+
+// WithStrictMetadata makes a metadata field nobody knows an error, instead of
+// a line in the log.
+func WithStrictMetadata() Option {
+	return func(o *options) { o.strict = true }
+}
+
+// UniversalOptions returns the go-redis options that the metadata stands for,
+// with every default set explicitly: go-redis has other ones, and has changed
+// them. What go-redis has no option for ("-1" meaning off, redisDB on a
+// cluster) is translated. redis.NewUniversalClient makes the same kind of
+// client of them as [NewRedisBinding], which adds what options cannot say: its
+// own retries, dialling and closing of idle connections. The result is the
+// caller's own.
+func (m *Metadata) UniversalOptions() *redis.UniversalOptions {
+	o := &redis.UniversalOptions{
+		Addrs:            append([]string(nil), m.addrs...),
+		Username:         m.RedisUsername,
+		Password:         string(m.RedisPassword),
+		SentinelUsername: m.SentinelUsername,
+		SentinelPassword: string(m.SentinelPassword),
+
+		// RESP3 where the server has HELLO; go-redis falls back by itself.
+		Protocol: 3,
+
+		MaxRetries:      noneAsMinusOne(m.RedisMaxRetries),
+		MinRetryBackoff: noneAsMinusOne(m.RedisMinRetryInterval),
+		MaxRetryBackoff: noneAsMinusOne(m.RedisMaxRetryInterval),
+
+		DialTimeout: m.DialTimeout,
+		// Dialling again is retrying too.
+		DialerRetries:         m.RedisMaxRetries + 1,
+		DialerRetryTimeout:    max(m.RedisMinRetryInterval, time.Nanosecond),
+		ReadTimeout:           noneAsMinusOne(m.ReadTimeout),
+		WriteTimeout:          noneAsMinusOne(m.WriteTimeout),
+		ContextTimeoutEnabled: true,
+
+		PoolSize: m.PoolSize,
+		// poolSize is the most connections there may be, so no second pool beside it.
+		PipelinePoolSize: -1,
+		PoolTimeout:      m.PoolTimeout,
+		MinIdleConns:     m.MinIdleConns,
+		ConnMaxIdleTime:  noneAsMinusOne(m.IdleTimeout),
+		ConnMaxLifetime:  m.MaxConnAge,
+
+		// A user who may run only the operations' commands must not be refused
+		// anything at connecting: no CLIENT SETINFO, no CLIENT MAINT_NOTIFICATIONS.
+		DisableIdentity: true,
+		MaintNotificationsConfig: &maintnotifications.Config{
+			Mode: maintnotifications.ModeDisabled,
+		},
+	}
+	if m.tls != nil {
+		o.TLSConfig = m.tls.Clone()
+	}
+	if m.Failover {
+		o.MasterName = m.SentinelMasterName
+	}
+	if m.RedisType == TypeCluster {
+		o.IsClusterMode = !m.Failover
+	} else {
+		o.DB = m.RedisDB
+	}
+	return o
+}
+
+// noneAsMinusOne turns 0, which is "none" here, into -1, which is "none" in
+// go-redis, where 0 asks for its own default.
+func noneAsMinusOne[T ~int | ~int64](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
+}

@@ -1,0 +1,88 @@
+package redisbinding
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// quoted shows a value in an error, cut short when it is long.
+func quoted(value string) string {
+	const most = 64
+	if len(value) > most {
+		return strconv.Quote(value[:most]) + "..."
+	}
+	return strconv.Quote(value)
+}
+
+// orReason turns the error of a parse function into a MetadataError's reason.
+func orReason[T any](v T, err error) (T, string) {
+	if err != nil {
+		return v, err.Error()
+	}
+	return v, ""
+}
+
+// parseBool reads the boolean forms of the metadata.
+func parseBool(value string) (bool, error) {
+	switch strings.ToLower(strings.TrimSpace(value)) {
+	case "true", "t", "1", "yes", "y", "on":
+		return true, nil
+	case "false", "f", "0", "no", "n", "off":
+		return false, nil
+	}
+	return false, fmt.Errorf("takes true or false (or 1/0, yes/no, on/off, y/n, t/f), got %s", quoted(value))
+}
+
+// parseDuration reads a Go duration, or a bare whole number of unit.
+func parseDuration(value string, unit time.Duration) (time.Duration, error) {
+	value = strings.TrimSpace(value)
+	n, err := strconv.ParseInt(value, 10, 64)
+	switch {
+	case err == nil:
+		d := time.Duration(n) * unit
+		if d/unit != time.Duration(n) {
+			return 0, errors.New("is too long")
+		}
+		return d, nil
+	case errors.Is(err, strconv.ErrRange):
+		return 0, errors.New("is too long")
+	}
+	return time.ParseDuration(value)
+}
+
+// parseTTL reads how long a key is to live, in whole milliseconds.
+func parseTTL(value string) (time.Duration, error) {
+	ttl, err := parseDuration(value, time.Second)
+	if err != nil || ttl < time.Millisecond {
+		return 0, fmt.Errorf("takes a whole number of seconds from 1 to %d, or a duration of at least 1ms such as \"90s\", got %s",
+			int64(maxTTL/time.Second), quoted(value))
+	}
+	return ttl.Truncate(time.Millisecond), nil
+}
+
+// maxTTL is the longest TTL a time.Duration can say, some 292 years.
+const maxTTL time.Duration = 1<<63 - 1
+
+// duration reads a duration within the bound, or says why it is none.
+func (b bound) duration(value string) (d time.Duration, reason string) {
+	if b.off && strings.TrimSpace(value) == "-1" {
+		return 0, ""
+	}
+	d, err := parseDuration(value, time.Millisecond)
+	if err != nil || int64(d) < b.min || int64(d) > b.max {
+		return 0, "takes " + b.takes + ", got " + quoted(value)
+	}
+	return d, ""
+}
+
+// number reads a whole number within the bound, or says why it is none.
+func (b bound) number(value string) (n int, reason string) {
+	v, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+	if err != nil || v < b.min || v > b.max {
+		return 0, "takes " + b.takes + ", got " + quoted(value)
+	}
+	return int(v), ""
+}
