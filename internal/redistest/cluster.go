@@ -1,0 +1,75 @@
+package redistest
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// StartCluster starts a cluster of three primaries with one replica each, for
+// this test only. The primaries are the first three of the servers until a
+// failover.
+func StartCluster(t testing.TB) *Setup {
+	t.Helper()
+	return startSetup(t, "cluster", startCluster)
+}
+
+func startCluster(s *Setup, dir string) error {
+	var addrs []string
+	for range 6 {
+		node, err := s.addServer(dir, options{cluster: true})
+		if err != nil {
+			return err
+		}
+		addrs = append(addrs, node.Addr)
+	}
+
+	args := append([]string{"--cluster", "create"}, addrs...)
+	args = append(args, "--cluster-replicas", "1", "--cluster-yes")
+	// It waits without end for nodes that do not join.
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, "redis-cli", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("redis-cli --cluster create: %w\n%s", err, out)
+	}
+	for _, node := range s.Servers {
+		if err := waitForNode(node); err != nil {
+			return err
+		}
+	}
+	for _, replica := range s.Servers[3:] {
+		if err := waitForReplica(replica); err != nil {
+			return err
+		}
+	}
+
+	s.Metadata = map[string]string{
+		"redisHost": strings.Join(addrs[:3], ","),
+		"redisType": "cluster",
+	}
+	return nil
+}
+
+// waitForNode waits until the node of a cluster knows the five others and
+// their roles.
+func waitForNode(node *Server) error {
+	ctx := context.Background()
+	return poll(func() error {
+		info, err := node.Client().ClusterInfo(ctx).Result()
+		if err != nil {
+			return err
+		}
+		nodes, err := node.Client().ClusterNodes(ctx).Result()
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(info, "cluster_state:ok") ||
+			strings.Count(nodes, "master") != 3 || strings.Count(nodes, "slave") != 3 ||
+			strings.Count(nodes, " connected") != 6 || strings.Contains(nodes, "fail") {
+			return fmt.Errorf("a node does not know the whole cluster:\n%s%s", info, nodes)
+		}
+		return nil
+	})
+}

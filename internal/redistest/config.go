@@ -1,0 +1,91 @@
+package redistest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// The admin client logs in as a user of its own, so that it may run
+// everything whatever a test does to the default user.
+const (
+	adminUser     = "redistest"
+	adminPassword = "redistest-admin"
+)
+
+// options say what kind of server to start.
+type options struct {
+	config       [][]string    // lines of redis.conf, word by word
+	args         []string      // command-line arguments, which win over the lines
+	cluster      bool          // a node of a cluster
+	certificates *Certificates // serve TLS with these, and nothing but TLS
+}
+
+// writeConfig writes redis.conf and the files it names into dir.
+func writeConfig(dir, port string, o options) error {
+	lines := [][]string{
+		{"bind", "127.0.0.1"},
+		{"protected-mode", "no"},
+		{"daemonize", "no"},
+		{"dir", dir},
+		{"save", ""},
+		{"appendonly", "no"},
+		{"loglevel", "notice"},
+		{"repl-diskless-sync-delay", "0"}, // The default makes a new replica wait 5 s.
+		{"user", adminUser, "on", ">" + adminPassword, "~*", "&*", "+@all"},
+	}
+
+	if o.certificates == nil {
+		lines = append(lines, []string{"port", port})
+	} else {
+		ca, cert, key := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+		for name, pem := range map[string][]byte{ca: o.certificates.CA, cert: o.certificates.Cert, key: o.certificates.Key} {
+			if err := os.WriteFile(name, pem, 0o600); err != nil {
+				return err
+			}
+		}
+		lines = append(lines,
+			[]string{"port", "0"},
+			[]string{"tls-port", port},
+			[]string{"tls-ca-cert-file", ca},
+			[]string{"tls-cert-file", cert},
+			[]string{"tls-key-file", key},
+			[]string{"tls-auth-clients", "yes"},
+		)
+	}
+
+	if o.cluster {
+		busPort, err := freePort()
+		if err != nil {
+			return err
+		}
+		lines = append(lines,
+			[]string{"cluster-enabled", "yes"},
+			[]string{"cluster-port", busPort},
+			[]string{"cluster-node-timeout", "2000"},
+		)
+	}
+
+	var text strings.Builder
+	for _, line := range append(lines, o.config...) {
+		for _, word := range line {
+			fmt.Fprintf(&text, "%q ", word)
+		}
+		text.WriteByte('\n')
+	}
+	return os.WriteFile(filepath.Join(dir, "redis.conf"), []byte(text.String()), 0o600)
+}
+
+// freePort finds a port that nothing listens on. It may be taken before it is
+// used, so starting a server must be tried more than once.
+func freePort() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer listener.Close()
+	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port), nil
+}

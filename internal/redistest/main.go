@@ -1,0 +1,65 @@
+// Package redistest starts real redis-server processes for tests.
+//
+// [Start] gives a test a server of its own. [Plain], [ACL], [TLS], [Sentinel]
+// and [Cluster] give it a [Setup], one of the kinds of Redis a binding can be
+// pointed at, which all tests of the process share; tests that break things
+// take a [StartTLS], [StartSentinel] or [StartCluster] of their own. Every
+// server listens on a free port of 127.0.0.1 only.
+//
+// redis-server, redis-cli and sh must be on PATH. Without them a test is
+// skipped, and fails when the environment variable CI is "true".
+package redistest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+)
+
+// Main runs the tests of a package, stops every shared set-up, and then fails
+// the run when goroutines have leaked. leakOptions name the goroutines that
+// may stay. It silences the process-wide logger of go-redis, and it does not
+// return: it calls [os.Exit].
+func Main(m *testing.M, leakOptions ...goleak.Option) {
+	redis.SetLogger(silentLogger{})
+
+	code := m.Run()
+	stopShared()
+
+	// The goroutines of a failed test are no news.
+	if code == 0 {
+		if err := goleak.Find(leakOptions...); err != nil {
+			fmt.Fprintf(os.Stderr, "redistest: goroutines leaked: %v\n", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// silentLogger drops what go-redis logs about connections that tests break on
+// purpose.
+type silentLogger struct{}
+
+func (silentLogger) Printf(context.Context, string, ...any) {}
+
+// requirePrograms skips the test when a program that runs the servers is
+// missing, except in CI, where a skipped test would go unnoticed.
+func requirePrograms(t testing.TB) {
+	t.Helper()
+	for _, name := range []string{"redis-server", "redis-cli", "sh"} {
+		if _, err := exec.LookPath(name); err == nil {
+			continue
+		}
+		message := name + " is not on PATH: install Redis 7 with `make deps` or the system's package manager" +
+			" (apt-get install redis-server, brew install redis)"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(message)
+		}
+		t.Skip(message)
+	}
+}
