@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -126,7 +125,7 @@ func NewRedisBinding(metadata map[string]string, opts ...Option) (*RedisBinding,
 	defer cancel()
 	if err := b.client.ping(ctx); err != nil {
 		_ = b.Close()
-		return nil, m.explain("connect to "+strings.Join(m.addrs, ","), err)
+		return nil, m.explainStart(err)
 	}
 	return b, nil
 }

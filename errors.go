@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 
@@ -101,13 +100,15 @@ func isTimeout(err error) bool {
 }
 
 // advice returns what to check when err comes back, or "" when nothing is
-// known about it.
-func (m *Metadata) advice(err error) string {
+// known about it. At the start a lost connection is more likely a wrong setting
+// than an outage.
+func (m *Metadata) advice(err error, starting bool) string {
 	var (
 		unknownCA x509.UnknownAuthorityError
 		wrongName x509.HostnameError
 		notTLS    tls.RecordHeaderError
 		reply     redis.Error
+		op        *net.OpError
 	)
 	switch {
 	case errors.As(err, &unknownCA):
@@ -118,12 +119,18 @@ func (m *Metadata) advice(err error) string {
 		return "the server does not speak TLS: set enableTLS to false or use its TLS port"
 	case strings.Contains(err.Error(), "remote error: tls"):
 		return "the server refused the TLS connection: check clientCert and clientKey"
+	case starting && errors.Is(err, context.DeadlineExceeded):
+		return "no answer within dialTimeout: check redisHost, and whether the server speaks TLS there"
 	case errors.Is(err, redis.ErrPoolTimeout):
 		return "all connections were busy for poolTimeout: raise poolSize or poolTimeout"
 	case errors.As(err, &reply):
 		return m.adviceOnReply(reply.Error())
-	case !m.EnableTLS && (errors.Is(err, io.EOF) || strings.Contains(err.Error(), "connection reset")):
-		return "if the server expects TLS, set enableTLS to true"
+	case starting && isTransport(err) && !(errors.As(err, &op) && op.Op == "dial"):
+		if m.EnableTLS && m.ClientCert == "" {
+			return "if the server wants a client certificate, set clientCert and clientKey"
+		} else if !m.EnableTLS {
+			return "if the server expects TLS, set enableTLS to true"
+		}
 	}
 	return ""
 }
@@ -158,6 +165,12 @@ func (m *Metadata) adviceOnReply(text string) string {
 	return ""
 }
 
+// explainStart completes err, which kept NewRedisBinding from connecting.
+func (m *Metadata) explainStart(err error) error {
+	err = withoutSecrets(reveal(err))
+	return withAdvice("redisbinding: connect to "+strings.Join(m.addrs, ",")+": ", err, m.advice(err, true))
+}
+
 // explain completes err for the caller: what was being done, with which
 // servers when the connection is at fault, and what to check.
 func (m *Metadata) explain(doing string, err error) error {
@@ -167,12 +180,16 @@ func (m *Metadata) explain(doing string, err error) error {
 		return err
 	}
 	err = withoutSecrets(reveal(err))
-	where := ""
+	text := "redisbinding: " + doing + ": "
 	if isTransport(err) {
-		where = strings.Join(m.addrs, ",") + ": "
+		text += strings.Join(m.addrs, ",") + ": "
 	}
-	if advice := m.advice(err); advice != "" {
-		return fmt.Errorf("redisbinding: %s: %s%w (%s)", doing, where, err, advice)
+	return withAdvice(text, err, m.advice(err, false))
+}
+
+func withAdvice(text string, err error, advice string) error {
+	if advice != "" {
+		return fmt.Errorf("%s%w (%s)", text, err, advice)
 	}
-	return fmt.Errorf("redisbinding: %s: %s%w", doing, where, err)
+	return fmt.Errorf("%s%w", text, err)
 }

@@ -15,8 +15,11 @@ import (
 const (
 	// getDelScript is GETDEL for servers before 6.2.
 	getDelScript = `local v = redis.call('GET', KEYS[1]) redis.call('DEL', KEYS[1]) return v`
-	// incrScript is INCR followed by PEXPIRE. A failing INCR ends it.
-	incrScript = `local n = redis.call('INCR', KEYS[1]) redis.call('PEXPIRE', KEYS[1], ARGV[1]) return n`
+	// incrScript is INCR with a TTL in milliseconds. A failing INCR ends it. The
+	// number is read back because Lua's own are exact only up to 2^53, and with
+	// SET in place of PEXPIRE the operations' commands are all a user needs.
+	incrScript = `redis.call('INCR', KEYS[1]) local n = redis.call('GET', KEYS[1]) ` +
+		`redis.call('SET', KEYS[1], n, 'PX', ARGV[1]) return n`
 )
 
 // operate checks the request and carries it out.

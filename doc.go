@@ -1,0 +1,64 @@
+// Package redisbinding makes Redis usable through the output-binding contract:
+// create, get, delete and increment on keys, configured by a flat table of
+// strings.
+//
+//	binding, err := redisbinding.NewRedisBinding(map[string]string{"redisHost": "localhost:6379"})
+//	...
+//	resp, err := binding.Invoke(ctx, &redisbinding.InvokeRequest{
+//		Operation: redisbinding.GetOperation,
+//		Metadata:  map[string]string{"key": "greeting"},
+//	})
+//
+// The type [Metadata] documents every field of the table with its unit, range
+// and default, and [RedisBinding.Invoke] what it promises.
+//
+// # Operations
+//
+// Each operation is one Redis command, so that none is ever half done:
+//
+//	create                 SET key value [EX seconds | PX milliseconds]
+//	get                    GET key
+//	get, delete=true       GETDEL key        (before Redis 6.2: EVAL of GET and DEL)
+//	delete                 DEL key
+//	increment              INCR key
+//	increment with a TTL   EVAL of INCR, GET and SET
+//
+// # Servers
+//
+// Redis 5.0 or later and what speaks its protocol (Valkey, Azure Managed Redis):
+// one server, one primary followed through sentinels (failover), or a Redis
+// Cluster (redisType cluster). RESP3 is spoken where the server has it.
+//
+// A user who may run only these commands can use the binding, and leaves no
+// entry in the server's ACL LOG:
+//
+//	always       PING, and of the commands above those of the operations in use
+//	             (of an EVAL, those in it too)
+//	redisDB > 0  SELECT
+//	cluster      CLUSTER SLOTS
+//	sentinels    on the sentinels: SENTINEL GET-MASTER-ADDR-BY-NAME, SENTINEL
+//	             SENTINELS, SUBSCRIBE and PING
+//
+// AUTH and HELLO need no permission. No INFO, CONFIG, COMMAND or CLIENT command is sent.
+//
+// # Errors
+//
+// Every error begins with "redisbinding: ", wraps its cause, and says what to
+// check where that is known. [MetadataError] is a bad field of the metadata;
+// [ErrMissingKey], [ErrUnsupportedOperation] and [RequestError] are mistakes in
+// a request; [ErrClosed] is a closed binding. What Redis replies is a
+// redis.Error, a lost connection a net error, an ended context
+// context.Canceled or context.DeadlineExceeded, all for errors.Is and errors.As.
+// No error and no log line holds a password, a key or a value.
+//
+// # Logging
+//
+// The library prints nothing. It logs to the logger given [WithLogger].
+// go-redis logs to standard error through one logger for the whole process;
+// an application that wants it elsewhere calls [LogRedisTo] once.
+//
+// # Concurrency
+//
+// A RedisBinding may be used from any number of goroutines. Concurrent
+// operations on one key happen in some order, as Redis carries them out.
+package redisbinding

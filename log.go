@@ -1,0 +1,26 @@
+package redisbinding
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// LogRedisTo sends what go-redis logs to logger, at debug level. By itself
+// go-redis prints to standard error, through one logger for the whole process:
+// so this is for the application to call, once, before it makes bindings. The
+// library never does.
+func LogRedisTo(logger *slog.Logger) {
+	redis.SetLogger(redisLogger{logger})
+}
+
+// redisLogger is a slog.Logger as go-redis wants one.
+type redisLogger struct{ logger *slog.Logger }
+
+func (l redisLogger) Printf(ctx context.Context, format string, args ...any) {
+	if l.logger.Enabled(ctx, slog.LevelDebug) {
+		l.logger.DebugContext(ctx, fmt.Sprintf(format, args...))
+	}
+}
