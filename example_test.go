@@ -15,9 +15,9 @@ import (
 	"github.com/redisbinding/redisbinding"
 )
 
-// newBinding returns a binding to an embedded Redis, for the examples that are
+// exampleBinding returns a binding to an embedded Redis, for the examples that are
 // about something else.
-func newBinding() (*redisbinding.RedisBinding, *miniredis.Miniredis) {
+func exampleBinding() (*redisbinding.RedisBinding, *miniredis.Miniredis) {
 	server, err := miniredis.Run()
 	if err != nil {
 		log.Fatal(err)
@@ -72,7 +72,7 @@ func ExampleNewRedisBinding() {
 }
 
 func ExampleRedisBinding_Invoke_increment() {
-	binding, server := newBinding()
+	binding, server := exampleBinding()
 	defer server.Close()
 	defer binding.Close()
 
@@ -96,7 +96,7 @@ func ExampleRedisBinding_Invoke_increment() {
 // A get with delete=true reads and removes in one step: of several callers only
 // one gets the value. A missing key answers nil.
 func ExampleRedisBinding_Invoke_getAndDelete() {
-	binding, server := newBinding()
+	binding, server := exampleBinding()
 	defer server.Close()
 	defer binding.Close()
 	_ = server.Set("ticket", "seat 12")
@@ -121,7 +121,7 @@ func ExampleRedisBinding_Invoke_getAndDelete() {
 }
 
 func ExampleRedisBinding_Invoke_ttl() {
-	binding, server := newBinding()
+	binding, server := exampleBinding()
 	defer server.Close()
 	defer binding.Close()
 
@@ -144,7 +144,7 @@ func ExampleRedisBinding_Invoke_ttl() {
 }
 
 func ExampleRedisBinding_Ping() {
-	binding, server := newBinding()
+	binding, server := exampleBinding()
 	defer server.Close()
 	defer binding.Close()
 	ctx := context.Background()
@@ -158,7 +158,7 @@ func ExampleRedisBinding_Ping() {
 }
 
 func ExampleRedisBinding_Operations() {
-	binding, server := newBinding()
+	binding, server := exampleBinding()
 	defer server.Close()
 	defer binding.Close()
 
@@ -167,7 +167,7 @@ func ExampleRedisBinding_Operations() {
 }
 
 func ExampleRedisBinding_Close() {
-	binding, server := newBinding()
+	binding, server := exampleBinding()
 	defer server.Close()
 
 	fmt.Println(binding.Close())
@@ -191,10 +191,10 @@ func ExampleParseMetadata() {
 	})
 	fmt.Println(err)
 	// Output:
+	// redisbinding: metadata field redisHost: takes host or host:port, not a URL: put user and password into redisUsername and redisPassword, and set enableTLS for rediss
 	// redisbinding: metadata field enableTLS: takes true or false (or 1/0, yes/no, on/off, y/n, t/f), got "perhaps"
 	// redisbinding: metadata field redisDB: takes a whole number of 0 or more, got "first"
 	// redisbinding: metadata field readTimeout: takes a duration of at least 1ms such as "3s", or "-1" for none, got "-5s"
-	// redisbinding: metadata field redisHost: takes host or host:port, not a URL: put user and password into redisUsername and redisPassword, and set enableTLS for rediss
 }
 
 // The options make a go-redis client for what the binding has no operation for.

@@ -246,7 +246,8 @@ var (
 
 // ParseMetadata reads and checks the metadata of a binding. Names are matched
 // without regard to case; an empty value is an absent one. Every bad field is
-// reported, each as a *[MetadataError], joined with errors.Join. Names that are
+// reported, each once, as a *[MetadataError], joined with errors.Join in the
+// order of the struct. Names that are
 // no field are no error: they are listed in Metadata.Unknown.
 //
 // Nothing is connected to. The result is the caller's own.
@@ -267,7 +268,7 @@ func ParseMetadata(properties map[string]string) (*Metadata, error) {
 			AzureEnvironment:      DefaultAzureEnvironment,
 		},
 		given: map[string]string{},
-		bad:   map[string]bool{},
+		bad:   map[string]string{},
 	}
 	p.collect(properties)
 	for _, name := range fieldNames {
@@ -277,10 +278,16 @@ func ParseMetadata(properties map[string]string) (*Metadata, error) {
 	}
 	p.dependentDefaults()
 	p.validate()
-	if len(p.errs) > 0 {
-		return nil, errors.Join(p.errs...)
+	if len(p.bad) == 0 {
+		return p.m, nil
 	}
-	return p.m, nil
+	var errs []error
+	for _, name := range fieldNames {
+		if reason, bad := p.bad[name]; bad {
+			errs = append(errs, &MetadataError{Field: name, Reason: reason})
+		}
+	}
+	return nil, errors.Join(errs...)
 }
 
 // fieldNames are the names of all fields, in the order of the struct.
@@ -312,13 +319,22 @@ func canonicalName(name string) (string, bool) {
 type parser struct {
 	m     *Metadata
 	given map[string]string // what is not empty, by canonical name
-	bad   map[string]bool   // the fields in errs
-	errs  []error
+	bad   map[string]string // what is wrong with fields, by canonical name
 }
 
+// fail reports a field. What was found first is what stays said of it.
 func (p *parser) fail(field, reason string) {
-	p.bad[field] = true
-	p.errs = append(p.errs, &MetadataError{Field: field, Reason: reason})
+	if !p.isBad(field) {
+		p.bad[field] = reason
+	}
+}
+
+// isBad says whether one of the fields has been reported.
+func (p *parser) isBad(fields ...string) bool {
+	return slices.ContainsFunc(fields, func(field string) bool {
+		_, bad := p.bad[field]
+		return bad
+	})
 }
 
 // has says whether the field was given a value.
@@ -335,7 +351,7 @@ func (p *parser) collect(properties map[string]string) {
 		case !known:
 			p.m.Unknown = append(p.m.Unknown, name)
 		case value == "":
-		case p.has(field) && p.given[field] != value && !p.bad[field]:
+		case p.has(field) && p.given[field] != value:
 			p.fail(field, "is given twice, under names that mean the same, with different values")
 		default:
 			p.given[field] = value
@@ -429,7 +445,7 @@ func (m *Metadata) checkUnknown(strict bool, logger *slog.Logger) error {
 
 // nearestName returns the field that name is probably a misspelling of, or "".
 func nearestName(name string) string {
-	best, bestDistance := "", 1+max(2, len(name)/4)
+	best, bestDistance := "", 1+max(3, len(name)/4)
 	for _, candidates := range [][]string{fieldNames, {"useAzureAD"}} {
 		for _, field := range candidates {
 			if d := editDistance(strings.ToLower(name), strings.ToLower(field)); d < bestDistance {

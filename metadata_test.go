@@ -303,8 +303,8 @@ func TestMetadataValidations(t *testing.T) {
 		{localhost("failover", "1", "sentinelMasterName", "m", "sentinelUsername", "u"),
 			[]string{"sentinelUsername: needs sentinelPassword: without one the user is not sent"}},
 		{localhost("caCert", string(certs.CA), "clientCert", "c", "clientKey", "k", "serverName", "n", "insecureSkipTLSVerify", "1"),
-			[]string{"insecureSkipTLSVerify: needs enableTLS to be true", "caCert: needs enableTLS to be true",
-				"serverName: needs enableTLS to be true", "clientCert: needs enableTLS to be true", "clientKey: needs enableTLS to be true"}},
+			[]string{"caCert: needs enableTLS to be true", "serverName: needs enableTLS to be true",
+				"insecureSkipTLSVerify: needs enableTLS to be true", "clientCert: needs enableTLS to be true", "clientKey: needs enableTLS to be true"}},
 		{localhost("enableTLS", "1", "caCert", "hunter2"), []string{"caCert: holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"}},
 		{localhost("enableTLS", "1", "clientCert", string(certs.Cert)), []string{"clientCert: needs clientKey"}},
 		{localhost("enableTLS", "1", "clientKey", string(certs.Key)), []string{"clientKey: needs clientCert"}},
@@ -315,17 +315,18 @@ func TestMetadataValidations(t *testing.T) {
 		{localhost("azureClientSecret", "hunter2", "azureCertificate", "hunter2"), []string{
 			"azureClientSecret: needs useEntraID to be true", "azureCertificate: needs useEntraID to be true"}},
 		{localhost("useEntraID", "1", "redisPassword", "hunter2", "redisUsername", "u"), []string{
-			"enableTLS: must be true when useEntraID is",
+			"redisHost: takes host:port when useEntraID is true",
 			"redisUsername: must be empty when useEntraID is true: Entra ID brings user and password",
 			"redisPassword: must be empty when useEntraID is true: Entra ID brings user and password",
-			"redisHost: takes host:port when useEntraID is true"}},
+			"enableTLS: must be true when useEntraID is"}},
 		{localhost("useAzureAD", "1", "useEntraID", "0", "enableTLS", "1"),
 			[]string{"useEntraID: is given twice, under names that mean the same, with different values"}},
 		// All at once, each field once, in the order of the table.
 		{map[string]string{"poolSize": "x", "redisDB": "y", "enableTLS": "z", "redisType": "w", "redisPort": "v"}, []string{
-			`redisPort: takes a port from 1 to 65535, got "v"`, "enableTLS: " + truth + `"z"`, "redisDB: " + number + `"y"`,
-			`poolSize: takes a number of connections from 1 to 65535 (one host has no more ports), got "x"`,
-			`redisType: takes node or cluster, got "w"`}},
+			`redisHost: is required: set it to host or host:port, such as "localhost:6379"`,
+			`redisPort: takes a port from 1 to 65535, got "v"`, "enableTLS: " + truth + `"z"`,
+			`redisType: takes node or cluster, got "w"`, "redisDB: " + number + `"y"`,
+			`poolSize: takes a number of connections from 1 to 65535 (one host has no more ports), got "x"`}},
 	} {
 		_, err := ParseMetadata(test.metadata)
 		require.Error(t, err, "%v", test.metadata)

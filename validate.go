@@ -22,11 +22,10 @@ func (p *parser) validate() {
 }
 
 func (p *parser) validateHost() {
-	if p.bad["redisHost"] || p.bad["redisPort"] {
-		return
-	}
 	if !p.has("redisHost") {
 		p.fail("redisHost", `is required: set it to host or host:port, such as "localhost:6379"`)
+	}
+	if p.isBad("redisHost", "redisPort") {
 		return
 	}
 	// A URL may carry a password, so what looks like one is not shown.
@@ -45,7 +44,7 @@ func (p *parser) validateHost() {
 			p.m.addrs = append(p.m.addrs, addr)
 		}
 	}
-	if len(p.m.addrs) > 1 && p.m.RedisType == TypeNode && !p.m.Failover && !p.bad["redisType"] && !p.bad["failover"] {
+	if len(p.m.addrs) > 1 && p.m.RedisType == TypeNode && !p.m.Failover && !p.isBad("redisType", "failover") {
 		p.fail("redisHost", "takes one address when redisType is node and failover is false: "+
 			"set redisType to cluster, or failover to true when these are sentinels")
 	}
@@ -91,7 +90,7 @@ func (p *parser) validateType() {
 	default:
 		p.fail("redisType", "takes node or cluster, got "+quoted(p.m.RedisType))
 	}
-	if p.bad["failover"] {
+	if p.isBad("failover") {
 		return
 	}
 	if p.m.Failover && !p.has("sentinelMasterName") {
@@ -105,7 +104,7 @@ func (p *parser) validateType() {
 // needs reports those of the fields that are given, and therefore need what is said.
 func (p *parser) needs(what string, fields ...string) {
 	for _, field := range fields {
-		if p.has(field) && !p.bad[field] {
+		if p.has(field) {
 			p.fail(field, "needs "+what)
 		}
 	}
@@ -122,10 +121,10 @@ func (p *parser) validateCredentials() {
 
 func (p *parser) validateIntervals() {
 	m := p.m
-	if m.RedisMinRetryInterval > m.RedisMaxRetryInterval && !p.bad["redisMinRetryInterval"] && !p.bad["redisMaxRetryInterval"] {
+	if m.RedisMinRetryInterval > m.RedisMaxRetryInterval && !p.isBad("redisMaxRetryInterval") {
 		p.fail("redisMinRetryInterval", "is longer than redisMaxRetryInterval")
 	}
-	if m.MinIdleConns > m.PoolSize && !p.bad["minIdleConns"] && !p.bad["poolSize"] {
+	if m.MinIdleConns > m.PoolSize && !p.isBad("poolSize") {
 		p.fail("minIdleConns", "takes no more than poolSize, which is "+strconv.Itoa(m.PoolSize)+
 			", got "+strconv.Itoa(m.MinIdleConns))
 	}
@@ -133,7 +132,7 @@ func (p *parser) validateIntervals() {
 
 func (p *parser) validateTLS() {
 	m := p.m
-	if p.bad["enableTLS"] {
+	if p.isBad("enableTLS") {
 		return
 	}
 	if !m.EnableTLS {
@@ -185,14 +184,14 @@ func (p *parser) validateEntraID() {
 		p.fail("azureEnvironment", "takes AzurePublicCloud, AzureChinaCloud or AzureUSGovernmentCloud, got "+
 			quoted(m.AzureEnvironment))
 	}
-	if p.bad["useEntraID"] {
+	if p.isBad("useEntraID") {
 		return
 	}
 	if !m.UseEntraID {
 		p.needs("useEntraID to be true", "azureClientSecret", "azureCertificate", "azureCertificateFile", "azureCertificatePassword")
 		return
 	}
-	if !m.EnableTLS && !p.bad["enableTLS"] {
+	if !m.EnableTLS {
 		p.fail("enableTLS", "must be true when useEntraID is")
 	}
 	for _, field := range []string{"redisUsername", "redisPassword"} {
@@ -201,7 +200,7 @@ func (p *parser) validateEntraID() {
 		}
 	}
 	for host := range strings.SplitSeq(m.RedisHost, ",") {
-		if _, _, err := net.SplitHostPort(strings.TrimSpace(host)); err != nil && p.has("redisHost") && !p.bad["redisHost"] {
+		if _, _, err := net.SplitHostPort(strings.TrimSpace(host)); err != nil {
 			p.fail("redisHost", "takes host:port when useEntraID is true")
 		}
 	}

@@ -1,0 +1,416 @@
+package redisbinding
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/redisbinding/redisbinding/internal/redistest"
+)
+
+func TestFailedStartLeavesNothing(t *testing.T) {
+	acl, cluster, sentinel := redistest.ACL(t), redistest.Cluster(t), redistest.Sentinel(t)
+	for name, metadata := range map[string]map[string]string{
+		"refused":                  {"redisHost": "127.0.0.1:1", "minIdleConns": "2"},
+		"refused cluster":          {"redisHost": "127.0.0.1:1", "redisType": "cluster"},
+		"refused sentinel":         {"redisHost": "127.0.0.1:1", "failover": "true", "sentinelMasterName": "m", "poolSize": "1"},
+		"password":                 acl.Fields("redisPassword", "hunter2", "minIdleConns", "2"),
+		"cluster with a password":  cluster.Fields("redisPassword", "hunter2", "redisUsername", "nobody"),
+		"primary's password":       sentinel.Fields("redisPassword", "hunter2"),
+		"unknown sentinel primary": sentinel.Fields("sentinelMasterName", "nobody"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := goleak.IgnoreCurrent()
+			connections := func() (n int) {
+				for _, s := range append(append(acl.Servers, cluster.Servers...), append(sentinel.Servers, sentinel.Sentinels...)...) {
+					for _, client := range clientsOf(t, s) {
+						if strings.Contains(client, "user=app") || strings.Contains(client, "user=default") && strings.Contains(client, "cmd=hello") {
+							n++
+						}
+					}
+				}
+				return n
+			}
+			open := connections()
+			_, err := NewRedisBinding(metadata)
+			require.Error(t, err)
+			assert.NoError(t, goleak.Find(before))
+			assert.Eventually(t, func() bool { return connections() <= open }, 10*time.Second, time.Millisecond)
+		})
+	}
+}
+
+func TestLazyConnect(t *testing.T) {
+	srv := redistest.Start(t)
+	srv.Kill()
+	binding := newBinding(t, map[string]string{"redisHost": srv.Addr}, WithLazyConnect())
+	assert.ErrorIs(t, binding.Ping(t.Context()), syscall.ECONNREFUSED)
+	srv.Restart(t)
+	assert.NoError(t, binding.Ping(t.Context()))
+	_, err := NewRedisBinding(map[string]string{"redisHost": "h", "redisDB": "x"}, WithLazyConnect())
+	assert.Error(t, err, "the metadata is checked all the same")
+}
+
+// A server that goes away is an error at once, and the first call after it is
+// back works: after few failures, and after more than the pool has places.
+func TestServerGoesAwayAndComesBack(t *testing.T) {
+	plain := redistest.Start(t)
+	secure, certs := redistest.StartTLS(t)
+	tlsFields := map[string]string{"redisHost": secure.Addr, "enableTLS": "true", "caCert": string(certs.CA),
+		"clientCert": string(certs.Cert), "clientKey": string(certs.Key)}
+	cluster, sentinel := redistest.StartCluster(t), redistest.StartSentinel(t)
+	for _, test := range []struct {
+		name     string
+		metadata map[string]string
+		servers  []*redistest.Server
+	}{
+		{"plain", map[string]string{"redisHost": plain.Addr}, []*redistest.Server{plain}},
+		{"plain, idle connections", map[string]string{"redisHost": plain.Addr, "minIdleConns": "3"}, []*redistest.Server{plain}},
+		{"tls", tlsFields, []*redistest.Server{secure}},
+		{"cluster", cluster.Fields(), cluster.Servers},
+		{"sentinels", sentinel.Fields(), append(sentinel.Sentinels, sentinel.Servers...)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.metadata["poolSize"] = "5"
+			binding := newBinding(t, test.metadata)
+			for _, failures := range []int{1, 40} {
+				openConns(t, binding, 5) // they die with the server
+				for _, s := range test.servers {
+					s.Kill()
+				}
+				for range failures {
+					_, err := binding.Invoke(t.Context(), request(GetOperation, "k"))
+					require.ErrorIs(t, err, syscall.ECONNREFUSED)
+					require.ErrorContains(t, err, "127.0.0.1:")
+				}
+				for _, s := range test.servers {
+					s.Restart(t)
+				}
+				waitForServers(t, test.name, test.servers)
+				invoke(t, binding, create("k", "v"))
+			}
+		})
+	}
+}
+
+// waitForServers waits until servers that depend on each other are of one mind again.
+func waitForServers(t *testing.T, kind string, servers []*redistest.Server) {
+	require.Eventually(t, func() bool {
+		for _, s := range servers {
+			switch kind {
+			case "cluster":
+				if !strings.Contains(s.Do(t, "cluster", "info").(string), "cluster_state:ok") {
+					return false
+				}
+			case "sentinels":
+				reply, err := s.Client().Do(context.Background(), "role").Slice()
+				if err != nil || reply[0] == "slave" && reply[3] != "connected" {
+					return false
+				}
+			}
+		}
+		return true
+	}, 30*time.Second, 10*time.Millisecond)
+}
+
+// A server that is silent is an error within the time-outs.
+func TestSilentServer(t *testing.T) {
+	srv := redistest.Start(t)
+	binding := newBinding(t, map[string]string{"redisHost": srv.Addr, "readTimeout": "50ms", "poolSize": "2"})
+	for range 2 {
+		srv.Pause()
+		for range 4 {
+			_, err := binding.Invoke(t.Context(), request(GetOperation, "k"))
+			require.True(t, isTimeout(err), "%v", err)
+		}
+		srv.Resume()
+		invoke(t, binding, request(GetOperation, "k"))
+	}
+}
+
+// A cluster's primary that dies is replaced, and found without being told MOVED.
+func TestClusterFailover(t *testing.T) {
+	setup := redistest.StartCluster(t)
+	binding := newBinding(t, setup.Fields("redisMaxRetries", "2"))
+	for i := range 30 {
+		invoke(t, binding, create(fmt.Sprint("before", i), "v"))
+	}
+	setup.Servers[0].Kill()
+	assert.Eventually(t, func() bool {
+		for i := range 30 {
+			if _, err := binding.Invoke(context.Background(), create(fmt.Sprint("after", i), "v")); err != nil {
+				return false
+			}
+		}
+		return true
+	}, 30*time.Second, 50*time.Millisecond)
+}
+
+func TestSentinelFailover(t *testing.T) {
+	setup := redistest.StartSentinel(t)
+	binding := newBinding(t, setup.Fields())
+	invoke(t, binding, create("k", "v"))
+	setup.Servers[0].Kill()
+	assert.Eventually(t, func() bool {
+		_, err := binding.Invoke(context.Background(), create("k", "w"))
+		return err == nil
+	}, 30*time.Second, 50*time.Millisecond)
+	assert.Equal(t, "w", setup.Servers[1].Do(t, "get", "k"))
+}
+
+// silent returns a paused server, with bounds that cannot be what ends a wait,
+// for every kind of client.
+func TestContextEndsInvoke(t *testing.T) {
+	for _, setup := range []*redistest.Setup{
+		{Name: "plain", Metadata: map[string]string{}, Servers: []*redistest.Server{redistest.Start(t)}},
+		redistest.StartCluster(t), redistest.StartSentinel(t),
+	} {
+		t.Run(setup.Name, func(t *testing.T) {
+			fields := setup.Fields("readTimeout", long, "writeTimeout", long, "poolTimeout", long, "dialTimeout", long, "poolSize", "2")
+			if setup.Name == "plain" {
+				fields["redisHost"] = setup.Servers[0].Addr
+			}
+			binding := newBinding(t, fields)
+			invoke(t, binding, create("k", "v"))
+			for _, s := range setup.Servers {
+				s.Pause()
+			}
+			defer func() {
+				for _, s := range setup.Servers {
+					s.Resume()
+				}
+			}()
+			// More callers than connections: some wait for a reply, others for a connection.
+			var wg sync.WaitGroup
+			for i := range 10 {
+				wg.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+					defer cancel()
+					want := context.DeadlineExceeded
+					if i%2 == 0 {
+						want = context.Canceled
+						time.AfterFunc(20*time.Millisecond, cancel)
+					}
+					resp, err := binding.Invoke(ctx, request(IncrementOperation, "n"))
+					assert.ErrorIs(t, err, want)
+					assert.True(t, strings.HasPrefix(fmt.Sprint(err), "redisbinding: increment: context "), "%v", err)
+					assert.Nil(t, resp)
+				})
+			}
+			wg.Wait()
+		})
+	}
+}
+
+// What a caller does with its data after Invoke has returned never reaches the server.
+func TestDataMayBeReusedAfterCancellation(t *testing.T) {
+	srv := redistest.Start(t)
+	binding := newBinding(t, unhurried(srv))
+	const size = 32 << 20 // more than the buffers between here and there can take
+	data := bytes.Repeat([]byte{'a'}, size)
+	srv.Pause()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := binding.Invoke(ctx, &InvokeRequest{Operation: CreateOperation, Data: data, Metadata: map[string]string{"key": "k"}})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	for i := range data {
+		data[i] = 'b'
+	}
+	srv.Resume()
+	stored := invoke(t, binding, request(GetOperation, "k")).Data
+	if stored != nil {
+		assert.Equal(t, size, len(stored))
+		assert.Equal(t, size, bytes.Count(stored, []byte("a")), "torn")
+	}
+}
+
+// A command whose reply is lost has been carried out: sent again, it would lose
+// a value or count twice.
+func TestNeverTwice(t *testing.T) {
+	for _, args := range [][]string{nil, {"--rename-command", "GETDEL", ""}} {
+		srv := redistest.Start(t, args...)
+		proxy := redistest.StartProxy(t, srv)
+		binding := newBinding(t, map[string]string{"redisHost": proxy.Addr, "redisMaxRetries": "5",
+			"redisMinRetryInterval": "1ms", "redisMaxRetryInterval": "1ms"})
+		invoke(t, binding, create("k", "v"))
+		invoke(t, binding, request(GetOperation, "none", "delete", "1")) // learns whether there is GETDEL
+		getDel := "getdel"
+		if args != nil {
+			getDel = "eval"
+		}
+		getDels, incrs, evals := proxy.Sent(getDel), proxy.Sent("incr"), 0
+		proxy.SwallowReplies(true)
+
+		_, err := binding.Invoke(t.Context(), request(GetOperation, "k", "delete", "true"))
+		require.Error(t, err, "not an empty success")
+		assert.Equal(t, getDels+1, proxy.Sent(getDel))
+		evals = proxy.Sent("eval")
+
+		_, err = binding.Invoke(t.Context(), request(IncrementOperation, "n"))
+		require.Error(t, err)
+		assert.Equal(t, incrs+1, proxy.Sent("incr"))
+		_, err = binding.Invoke(t.Context(), request(IncrementOperation, "m", "ttlInSeconds", "60"))
+		require.Error(t, err)
+		assert.Equal(t, evals+1, proxy.Sent("eval"))
+
+		proxy.SwallowReplies(false)
+		assert.Equal(t, "1", srv.Do(t, "get", "n"))
+		assert.Equal(t, "1", srv.Do(t, "get", "m"))
+	}
+}
+
+// Many callers of a dead server share the attempts to connect.
+func TestDeadServerIsNotHammered(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := listener.Addr().String()
+	var mu sync.Mutex
+	accepted := 0
+	var server sync.WaitGroup
+	server.Go(func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			accepted++
+			mu.Unlock()
+			time.AfterFunc(20*time.Millisecond, func() { _ = c.Close() }) // no TLS here
+		}
+	})
+	defer server.Wait()
+	defer listener.Close() //nolint:errcheck // nothing to do about it
+
+	binding := newBinding(t, map[string]string{"redisHost": addr, "enableTLS": "true", "poolSize": "100"}, WithLazyConnect())
+	require.Error(t, binding.Ping(t.Context())) // now it is known to be down
+	var callers sync.WaitGroup
+	for range 100 {
+		callers.Go(func() { assert.Error(t, binding.Ping(t.Context())) })
+	}
+	callers.Wait()
+	mu.Lock()
+	defer mu.Unlock()
+	assert.Less(t, accepted, 50, "of 101 calls")
+}
+
+func TestClose(t *testing.T) {
+	for _, setup := range redistest.Setups(t) {
+		t.Run(setup.Name, func(t *testing.T) {
+			before := goleak.IgnoreCurrent()
+			binding, err := NewRedisBinding(setup.Fields("minIdleConns", "2"))
+			require.NoError(t, err)
+			openConns(t, binding, 2)
+			var wg sync.WaitGroup
+			for range 3 {
+				wg.Go(func() { assert.NoError(t, binding.Close()) })
+			}
+			wg.Wait()
+			assert.NoError(t, goleak.Find(before))
+			assert.Zero(t, opened(binding))
+
+			for _, operation := range binding.Operations() {
+				_, err := binding.Invoke(t.Context(), request(operation, "k"))
+				assert.Equal(t, ErrClosed, err)
+				_, err = binding.Invoke(context.Background(), request(operation, "k"))
+				assert.Equal(t, ErrClosed, err)
+			}
+			assert.Equal(t, ErrClosed, binding.Ping(t.Context()))
+			assert.NoError(t, binding.Close())
+		})
+	}
+	var never RedisBinding
+	_, err := never.Invoke(t.Context(), request(GetOperation, "k"))
+	assert.Equal(t, ErrClosed, err)
+	assert.Equal(t, ErrClosed, never.Ping(t.Context()))
+	assert.NoError(t, never.Close())
+}
+
+func TestCloseWaitsForCalls(t *testing.T) {
+	srv := redistest.Start(t)
+	binding := newBinding(t, unhurried(srv))
+	srv.Pause()
+	calls := make(chan error, 2)
+	go func() {
+		_, err := binding.Invoke(context.Background(), create("k", "v"))
+		calls <- err
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	go func() {
+		_, err := binding.Invoke(ctx, create("l", "v"))
+		calls <- err
+	}()
+	require.Eventually(t, func() bool { return binding.client.calls.state.Load() == 2 }, 10*time.Second, time.Millisecond)
+	closed := make(chan error, 1)
+	go func() { closed <- binding.Close() }()
+	require.Eventually(t, binding.client.calls.closed, 10*time.Second, time.Millisecond)
+	_, err := binding.Invoke(t.Context(), create("m", "v"))
+	assert.Equal(t, ErrClosed, err, "new calls are turned away meanwhile")
+	select {
+	case <-closed:
+		t.Error("Close did not wait")
+	default:
+	}
+	srv.Resume()
+	assert.NoError(t, <-calls)
+	assert.NoError(t, <-calls)
+	assert.NoError(t, <-closed)
+	assert.Equal(t, "v", srv.Do(t, "get", "k"))
+}
+
+// A call that nothing bounds would keep Close waiting for ever.
+func TestCloseCutsOffUnboundedCalls(t *testing.T) {
+	srv := redistest.Start(t)
+	binding := newBinding(t, unhurried(srv, "readTimeout", "-1"))
+	srv.Pause()
+	defer srv.Resume()
+	calls := make(chan error, 2)
+	for _, ctx := range []context.Context{context.Background(), t.Context()} {
+		go func() {
+			_, err := binding.Invoke(ctx, create("k", "v"))
+			calls <- err
+		}()
+	}
+	busy := func() bool { return binding.client.redis.PoolStats().IdleConns == 0 && opened(binding) >= 2 }
+	require.Eventually(t, busy, 10*time.Second, time.Millisecond)
+	assert.NoError(t, binding.Close())
+	assert.Equal(t, ErrClosed, <-calls)
+	assert.Equal(t, ErrClosed, <-calls)
+}
+
+// A caller that has left leaves its command behind for a moment; Close ends that too.
+func TestCloseEndsWhatCancelledCallsLeft(t *testing.T) {
+	srv := redistest.Start(t)
+	before := goleak.IgnoreCurrent()
+	binding, err := NewRedisBinding(unhurried(srv))
+	require.NoError(t, err)
+	srv.Pause()
+	defer srv.Resume()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(20*time.Millisecond, cancel)
+	_, err = binding.Invoke(ctx, request(GetOperation, "k"))
+	require.ErrorIs(t, err, context.Canceled)
+	assert.NoError(t, binding.Close())
+	assert.NoError(t, goleak.Find(before))
+}
+
+// Whatever go-redis logs goes where the application wants it, or nowhere.
+func TestLogRedisTo(t *testing.T) {
+	var log lockedBuffer
+	LogRedisTo(testLogger(&log)) // debug is off
+	defer LogRedisTo(testLogger(&lockedBuffer{}))
+	binding := newBinding(t, redistest.Sentinel(t).Fields())
+	invoke(t, binding, create("k", "v"))
+	assert.Empty(t, log.String())
+}
