@@ -1,0 +1,48 @@
+# make test is all a new checkout needs; the rest is for working on the library.
+
+GO      ?= go
+MODULES := $(patsubst %/go.mod,%,$(shell git ls-files -co --exclude-standard 'go.mod' '*/go.mod'))
+BIN     := $(CURDIR)/.bin
+
+# Pinned here and not in go.mod, which everybody who imports the library gets.
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+FUZZTIME ?= 1m
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: deps
+deps: ## install redis-server when it is missing
+	@sh scripts/install-redis.sh
+
+.PHONY: test
+test: deps ## run all tests of all modules, with the race detector
+	@set -e; for m in $(MODULES); do (cd $$m && echo "== $$m" && $(GO) vet ./... && $(GO) test -race -timeout 10m ./...); done
+
+.PHONY: cover
+cover: deps ## test coverage of the root package, with real servers
+	$(GO) test -coverprofile=cover.out . && $(GO) tool cover -func=cover.out | tail -n 1
+
+.PHONY: lint
+lint: ## gofmt, go mod tidy, and golangci-lint on all modules
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
+	@set -e; for m in $(MODULES); do (cd $$m && $(GO) mod tidy -diff); done
+	@mkdir -p $(BIN)
+	@GOBIN=$(BIN) GOFLAGS= $(GO) install $(GOLANGCI_LINT)
+	@set -e; for m in $(MODULES); do (cd $$m && $(BIN)/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
+
+.PHONY: deps-check
+deps-check: ## no test library in what users import
+	@! $(GO) list -deps . | grep -E 'testing$$|miniredis|testify|goleak|internal/redistest'
+
+.PHONY: cross
+cross: ## build and vet for every platform
+	@set -e; for p in $(PLATFORMS); do for m in $(MODULES); do (cd $$m && echo "== $$p $$m" && \
+		export GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 && $(GO) build ./... && $(GO) vet ./...); done; done
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (1m)
+	@set -e; for f in $$($(GO) test -list '^Fuzz' . | grep ^Fuzz); do $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) .; done
