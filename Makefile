@@ -1,7 +1,7 @@
 # make test is all a new checkout needs; the rest is for working on the library.
 
 GO      ?= go
-MODULES := $(patsubst %/go.mod,%,$(shell git ls-files -co --exclude-standard 'go.mod' '*/go.mod'))
+MODULES := $(dir $(shell git ls-files -co --exclude-standard go.mod '*/go.mod'))
 BIN     := $(CURDIR)/.bin
 
 # Pinned here and not in go.mod, which everybody who imports the library gets.

@@ -225,7 +225,7 @@ func (c *client) pause(attempt int) time.Duration {
 	if d <= 0 || d > c.maxPause {
 		d = c.maxPause
 	}
-	return min(d+rand.N(d/2+1), c.maxPause)
+	return min(d+rand.N(d/2+1), c.maxPause) //nolint:gosec // chance, not secrecy
 }
 
 // ping asks a server for a sign of life.

@@ -279,13 +279,13 @@ func TestNeverTwice(t *testing.T) {
 		if args != nil {
 			getDel = "eval"
 		}
-		getDels, incrs, evals := proxy.Sent(getDel), proxy.Sent("incr"), 0
+		getDels, incrs := proxy.Sent(getDel), proxy.Sent("incr")
 		proxy.SwallowReplies(true)
 
 		_, err := binding.Invoke(t.Context(), request(GetOperation, "k", "delete", "true"))
 		require.Error(t, err, "not an empty success")
 		assert.Equal(t, getDels+1, proxy.Sent(getDel))
-		evals = proxy.Sent("eval")
+		evals := proxy.Sent("eval")
 
 		_, err = binding.Invoke(t.Context(), request(IncrementOperation, "n"))
 		require.Error(t, err)
@@ -321,7 +321,7 @@ func TestDeadServerIsNotHammered(t *testing.T) {
 		}
 	})
 	defer server.Wait()
-	defer listener.Close() //nolint:errcheck // nothing to do about it
+	defer listener.Close()
 
 	binding := newBinding(t, map[string]string{"redisHost": addr, "enableTLS": "true", "poolSize": "100"}, WithLazyConnect())
 	require.Error(t, binding.Ping(t.Context())) // now it is known to be down
@@ -389,8 +389,8 @@ func TestCloseWaitsForCalls(t *testing.T) {
 	_, err := binding.Invoke(t.Context(), create("m", "v"))
 	assert.Equal(t, ErrClosed, err, "new calls are turned away meanwhile")
 	select {
-	case <-closed:
-		t.Error("Close did not wait")
+	case err := <-closed:
+		t.Error("Close did not wait:", err)
 	default:
 	}
 	srv.Resume()

@@ -143,7 +143,7 @@ func (dialHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 // failLater turns a failed dial into a connection that fails.
 func failLater(c net.Conn, err error) (net.Conn, error) {
 	if err != nil {
-		return failedConn{&dialError{err}}, nil
+		return failedConn{&dialError{err}}, nil //nolint:nilerr // the connection carries it
 	}
 	return c, nil
 }
@@ -159,11 +159,8 @@ func (e *dialError) Error() string { return e.cause.Error() }
 // reveal makes what a dialError in err hides visible to errors.Is and errors.As.
 func reveal(err error) error {
 	var hidden *dialError
-	switch {
-	case !errors.As(err, &hidden):
+	if !errors.As(err, &hidden) {
 		return err
-	case err == error(hidden):
-		return reveal(hidden.cause)
 	}
 	return revealed{err, reveal(hidden.cause)}
 }

@@ -125,12 +125,12 @@ func (m *Metadata) advice(err error, starting bool) string {
 		return "all connections were busy for poolTimeout: raise poolSize or poolTimeout"
 	case errors.As(err, &reply):
 		return m.adviceOnReply(reply.Error())
-	case starting && isTransport(err) && !(errors.As(err, &op) && op.Op == "dial"):
-		if m.EnableTLS && m.ClientCert == "" {
-			return "if the server wants a client certificate, set clientCert and clientKey"
-		} else if !m.EnableTLS {
-			return "if the server expects TLS, set enableTLS to true"
-		}
+	case errors.As(err, &op) && op.Op == "dial":
+		return "" // nobody there: no setting to blame
+	case starting && isTransport(err) && !m.EnableTLS:
+		return "if the server expects TLS, set enableTLS to true"
+	case starting && isTransport(err) && m.ClientCert == "":
+		return "if the server wants a client certificate, set clientCert and clientKey"
 	}
 	return ""
 }

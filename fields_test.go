@@ -189,11 +189,12 @@ func TestFieldRedisMaxRetriesAfterRefusal(t *testing.T) {
 
 func TestFieldsRetryInterval(t *testing.T) {
 	c := &client{minPause: 10 * time.Millisecond, maxPause: 60 * time.Millisecond}
-	for attempt, want := range []time.Duration{10, 20, 40, 60, 60} {
+	for attempt, ms := range []int{10, 20, 40, 60, 60} {
+		want := time.Duration(ms) * time.Millisecond
 		for range 100 {
 			got := c.pause(attempt)
-			assert.GreaterOrEqual(t, got, want*time.Millisecond)
-			assert.LessOrEqual(t, got, min(want*3/2, 60)*time.Millisecond)
+			assert.GreaterOrEqual(t, got, want)
+			assert.LessOrEqual(t, got, min(want*3/2, c.maxPause))
 		}
 	}
 	assert.Equal(t, 60*time.Millisecond, c.pause(1000))

@@ -163,10 +163,10 @@ type Metadata struct {
 	// than the server's own timeout setting. 1ms or more, default 5m; "-1": for ever.
 	IdleTimeout time.Duration `mapstructure:"idleTimeout"`
 
-	// TTLInSeconds is how long a created key lives when the request does not
+	// TTL is how long a created key lives when the request does not
 	// say: a whole number of seconds from 1 or a Go duration of at least 1ms,
 	// as in a request. Default 0: for ever. It does not hold for increment.
-	TTLInSeconds time.Duration `mapstructure:"ttlInSeconds"`
+	TTL time.Duration `mapstructure:"ttlInSeconds"`
 
 	// RedeliverInterval is checked (0 or more, default 60s) and has no effect:
 	// an output binding redelivers nothing.

@@ -154,7 +154,7 @@ func TestMetadataOverrides(t *testing.T) {
 	assert.Zero(t, m.IdleCheckFrequency)
 	assert.Zero(t, m.RedeliverInterval)
 	assert.Equal(t, 30*time.Second, m.ProcessingTimeout)
-	assert.Equal(t, 90*time.Second, m.TTLInSeconds)
+	assert.Equal(t, 90*time.Second, m.TTL)
 	assert.Equal(t, "AzureChinaCloud", m.AzureEnvironment)
 	assert.Equal(t, []string{"t", "c"}, []string{m.AzureTenantID, m.AzureClientID})
 	assert.Empty(t, m.Unknown)
@@ -419,20 +419,22 @@ func TestParseBool(t *testing.T) {
 
 func TestParseTTL(t *testing.T) {
 	for value, want := range map[string]time.Duration{
-		"1":                    time.Second,
-		"+60":                  time.Minute,
-		" 5 ":                  5 * time.Second,
-		"1ms":                  time.Millisecond,
-		"1.5s":                 1500 * time.Millisecond,
-		"1999us":               time.Millisecond,
-		"24h":                  24 * time.Hour,
-		"9223372036":           9223372036 * time.Second,
+		"1":                     time.Second,
+		"+60":                   time.Minute,
+		"1ms":                   time.Millisecond,
+		"1.5s":                  1500 * time.Millisecond,
+		"1999us":                time.Millisecond,
+		"24h":                   24 * time.Hour,
+		"9223372036":            9223372036 * time.Second,
 		"2562047h47m16.854775s": 2562047*time.Hour + 47*time.Minute + 16854*time.Millisecond,
 	} {
 		got, err := parseTTL(value)
 		assert.NoError(t, err, value)
 		assert.Equal(t, want, got, value)
 	}
+	trimmed, err := parseTTL(" 5 ")
+	assert.NoError(t, err)
+	assert.Equal(t, 5*time.Second, trimmed)
 	for _, value := range badTTLs {
 		_, err := parseTTL(value)
 		assert.Error(t, err, value)

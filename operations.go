@@ -96,7 +96,7 @@ func (b *RedisBinding) create(ctx context.Context, key string, req *InvokeReques
 		return nil, err
 	}
 	if ttl == 0 {
-		ttl = b.metadata.TTLInSeconds
+		ttl = b.metadata.TTL
 	}
 	args := []any{"set", key, keep(ctx, req.Data)}
 	switch {
