@@ -362,3 +362,17 @@ func TestRESP3(t *testing.T) {
 	newBinding(t, map[string]string{"redisHost": srv.Addr})
 	assert.Contains(t, clientsOf(t, srv)[0], "resp=3")
 }
+
+// Replies of up to one byte may be strings that Go keeps in read-only memory.
+func TestReplyBytesMayBeChanged(t *testing.T) {
+	for _, text := range []string{"", "x"} {
+		cmd := newCommand(t.Context(), true, "get")
+		cmd.SetVal(text)
+		data := replyBytes(cmd)
+		assert.NotNil(t, data)
+		for i := range data {
+			data[i] = 'z'
+		}
+		assert.Len(t, data, len(text))
+	}
+}
