@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strconv"
 	"sync"
 	"time"
 
@@ -21,8 +22,8 @@ type client struct {
 	minPause, maxPause time.Duration // between retries
 	unbounded          bool          // a call may last for ever if its context lets it
 
-	// reload looks for the cluster's topology anew; nil when there is none.
-	reload func(context.Context)
+	// cluster is redis when that is a cluster client, else nil.
+	cluster *redis.ClusterClient
 
 	calls      inflight       // calls that end by themselves, which Close waits for
 	workers    inflight       // what goes on behind calls that their context has ended
@@ -54,12 +55,12 @@ func newClient(m *Metadata) *client {
 		failover.AddHook(c.dialer.hook())
 		c.redis = failover
 	case m.RedisType == TypeCluster:
-		cluster := opts.Cluster()
+		nodes := opts.Cluster()
 		// The routing policies need COMMAND, which a plain user may not run. The
 		// operations have one key each and need no policy.
-		cluster.DisableRoutingPolicies = true
-		nodes := redis.NewClusterClient(cluster)
-		c.redis, c.reload = nodes, nodes.ReloadState
+		nodes.DisableRoutingPolicies = true
+		c.cluster = redis.NewClusterClient(nodes)
+		c.redis = c.cluster
 	default:
 		c.redis = redis.NewClient(opts.Simple())
 	}
@@ -94,11 +95,6 @@ func newCommand(ctx context.Context, repeatable bool, args ...any) *command {
 // would send again what it does not know to have been carried out, and on a
 // cluster three times even with redisMaxRetries 0. Retries are made by send.
 func (*command) NoRetry() bool { return true }
-
-// Clone returns a command that keeps what command adds.
-func (c *command) Clone() redis.Cmder {
-	return &command{c.StringCmd.Clone().(*redis.StringCmd), c.repeatable}
-}
 
 // keep returns data as the call path may have it: it reads it even after a call
 // that its context has ended, when the caller may be overwriting it.
@@ -169,8 +165,8 @@ func (c *client) send(ctx context.Context, cmd *command) error {
 		case errors.Is(err, redis.ErrClosed), errors.Is(err, net.ErrClosed) && c.calls.closed():
 			return ErrClosed
 		}
-		if c.reload != nil && topologyMayHaveChanged(err) {
-			c.reload(ctx)
+		if c.cluster != nil && topologyMayHaveChanged(err) {
+			c.cluster.ReloadState(ctx)
 		}
 		if attempt >= c.maxRetries || !mayRetry(cmd, err) {
 			return err
@@ -230,11 +226,19 @@ func (c *client) pause(attempt int) time.Duration {
 
 // ping asks a server for a sign of life.
 func (c *client) ping(ctx context.Context) error {
-	cmd := newCommand(ctx, true, "ping")
+	cmd, want := newCommand(ctx, true, "ping"), "PONG"
+	if c.cluster != nil {
+		// To a primary, any of them: a command without a key would go to any
+		// address, the dead ones in redisHost too. A server answers PING with
+		// what comes with it, which here is a key to go-redis.
+		want = strconv.Itoa(rand.Int()) //nolint:gosec // chance, not secrecy
+		cmd = newCommand(ctx, true, "ping", want)
+		cmd.SetFirstKeyPos(1)
+	}
 	if err := c.call(ctx, cmd); err != nil {
 		return err
 	}
-	if pong := cmd.Val(); pong != "PONG" {
+	if pong := cmd.Val(); pong != want {
 		return fmt.Errorf("answered PING with %s: is this Redis?", quoted(pong))
 	}
 	return nil

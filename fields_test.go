@@ -95,6 +95,9 @@ func TestFieldRedisHostSeveral(t *testing.T) {
 	// The first addresses may be dead.
 	for _, setup := range []*redistest.Setup{redistest.Cluster(t), redistest.Sentinel(t)} {
 		binding := newBinding(t, setup.Fields("redisHost", "127.0.0.1:1,127.0.0.1:2,"+setup.Metadata["redisHost"]))
+		for range 20 {
+			require.NoError(t, binding.Ping(t.Context()))
+		}
 		invoke(t, binding, create("several", setup.Name))
 	}
 }

@@ -59,12 +59,15 @@ func TestOperations(t *testing.T) {
 		t.Run(target.name, func(t *testing.T) {
 			binding := newBinding(t, target.metadata)
 			require.NoError(t, binding.Ping(t.Context()))
-			for _, test := range operationTests {
-				t.Run(test.name, func(t *testing.T) {
-					keys := fmt.Sprintf("%s/%d/", t.Name(), time.Now().UnixNano())
-					test.run(t, binding, target.admin, keys)
-				})
-			}
+			runOperationTests(t, binding, target.admin)
+		})
+	}
+}
+
+func runOperationTests(t *testing.T, binding *RedisBinding, admin redis.UniversalClient) {
+	for _, test := range operationTests {
+		t.Run(test.name, func(t *testing.T) {
+			test.run(t, binding, admin, fmt.Sprintf("%s/%d/", t.Name(), time.Now().UnixNano()))
 		})
 	}
 }
@@ -302,11 +305,7 @@ func TestOlderServers(t *testing.T) {
 		}
 		var log bytes.Buffer
 		binding := newBinding(t, metadata, WithLogger(testLogger(&log)))
-		for _, test := range operationTests {
-			t.Run(test.name, func(t *testing.T) {
-				test.run(t, binding, srv.Client(), t.Name())
-			})
-		}
+		runOperationTests(t, binding, srv.Client())
 		assert.Equal(t, 1, strings.Count(log.String(), "the server has no GETDEL"), "said once")
 	}
 }
@@ -333,9 +332,7 @@ func TestPlainUser(t *testing.T) {
 			}
 			for _, s := range append(setup.Servers, setup.Sentinels...) {
 				s.Do(t, "acl", "log", "reset")
-				if len(setup.Sentinels) == 0 || s != setup.Sentinels[0] {
-					defer s.Do(t, "acl", "deluser", "plain-user")
-				}
+				t.Cleanup(func() { s.Do(t, "acl", "deluser", "plain-user") })
 			}
 			for _, s := range setup.Servers {
 				s.Do(t, user...)
@@ -347,9 +344,7 @@ func TestPlainUser(t *testing.T) {
 				fields["sentinelUsername"], fields["sentinelPassword"] = "plain-user", "hunter3"
 			}
 			binding := newBinding(t, fields)
-			for _, test := range operationTests {
-				t.Run(test.name, func(t *testing.T) { test.run(t, binding, admin(t, setup), t.Name()) })
-			}
+			runOperationTests(t, binding, admin(t, setup))
 			for _, s := range append(setup.Servers, setup.Sentinels...) {
 				assert.Empty(t, s.Do(t, "acl", "log"), s.Addr)
 			}
