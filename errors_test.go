@@ -231,7 +231,7 @@ func TestNoSecretAnywhere(t *testing.T) {
 	var log lockedBuffer
 	debug := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	LogRedisTo(debug)
-	defer LogRedisTo(slog.New(slog.DiscardHandler))
+	defer LogRedisTo(nil)
 
 	acl, secure, sentinel := redistest.ACL(t), redistest.TLS(t), redistest.Sentinel(t)
 	for name, metadata := range map[string]map[string]string{

@@ -11,8 +11,11 @@ import (
 // LogRedisTo sends what go-redis logs to logger, at debug level. By itself
 // go-redis prints to standard error, through one logger for the whole process:
 // so this is for the application to call, once, before it makes bindings. The
-// library never does.
+// library never does. A nil logger drops it all.
 func LogRedisTo(logger *slog.Logger) {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
 	redis.SetLogger(redisLogger{logger})
 }
 

@@ -25,8 +25,7 @@ install() {
 }
 
 if [ "$as_root" != none ] && have apt-get; then
-	# Without starting it as a service: the tests start their own.
-	install $as_root env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive sh -c \
+	install $as_root env DEBIAN_FRONTEND=noninteractive sh -c \
 		'apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server redis-tools'
 elif [ "$as_root" != none ] && have dnf; then
 	install $as_root dnf install -y -q redis

@@ -13,6 +13,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ import (
 )
 
 func main() {
+	redisbinding.LogRedisTo(slog.Default()) // at debug level, in place of standard error
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
