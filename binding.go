@@ -2,9 +2,11 @@ package redisbinding
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -105,12 +107,9 @@ var _ OutputBinding = (*RedisBinding)(nil)
 // (none when idleTimeout or idleCheckFrequency is "-1"); Close ends it.
 func NewRedisBinding(metadata map[string]string, opts ...Option) (*RedisBinding, error) {
 	o := newOptions(opts)
-	m, err := ParseMetadata(metadata)
-	if err != nil {
-		return nil, err
-	}
-	if err := m.checkUnknown(o.strict, o.logger); err != nil {
-		return nil, err
+	m, errs := parseMetadata(metadata)
+	if errs = append(errs, m.checkUnknown(o.strict, o.logger)...); len(errs) > 0 {
+		return nil, errors.Join(errs...)
 	}
 	if m.UseEntraID {
 		return nil, &MetadataError{Field: "useEntraID",
@@ -128,6 +127,15 @@ func NewRedisBinding(metadata map[string]string, opts ...Option) (*RedisBinding,
 		return nil, m.explainStart(err)
 	}
 	return b, nil
+}
+
+// String names the servers, and keeps fmt from printing what is inside: it
+// would show secrets, whose own String it cannot call in there.
+func (b *RedisBinding) String() string {
+	if b == nil || b.metadata == nil {
+		return "Redis binding (closed)"
+	}
+	return "Redis binding to " + strings.Join(b.metadata.addrs, ",")
 }
 
 // Operations lists the operations Invoke can do: create, get, delete and

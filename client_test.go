@@ -361,6 +361,7 @@ func TestClose(t *testing.T) {
 		})
 	}
 	var never RedisBinding
+	assert.Equal(t, "Redis binding (closed)", never.String())
 	_, err := never.Invoke(t.Context(), request(GetOperation, "k"))
 	assert.Equal(t, ErrClosed, err)
 	assert.Equal(t, ErrClosed, never.Ping(t.Context()))

@@ -270,7 +270,7 @@ func TestNoSecretAnywhere(t *testing.T) {
 	}
 	srv.Do(t, "rpush", secret+"list", secret)
 	_, err = binding.Invoke(t.Context(), request(GetOperation, secret+"list"))
-	assertNoSecret(t, secret, err, binding.metadata)
+	assertNoSecret(t, secret, err, binding, binding.metadata)
 	srv.Kill()
 	_, err = binding.Invoke(t.Context(), request(GetOperation, secret))
 	assertNoSecret(t, secret, err)

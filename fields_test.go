@@ -55,8 +55,8 @@ func TestEveryFieldOnEverySetup(t *testing.T) {
 						fields["redisHost"], fields["redisPort"] = host, port
 					}
 					if field == "redisDB" && setup.Name == "acl" {
-						t.Log("the user may not SELECT")
-						return
+						setup.Servers[0].Do(t, "acl", "setuser", fields["redisUsername"], "+select")
+						defer setup.Servers[0].Do(t, "acl", "setuser", fields["redisUsername"], "-select")
 					}
 					binding := newBinding(t, fields)
 					key := strings.ReplaceAll(t.Name(), "/", ":")

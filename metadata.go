@@ -252,15 +252,29 @@ var (
 //
 // Nothing is connected to. The result is the caller's own.
 func ParseMetadata(properties map[string]string) (*Metadata, error) {
+	m, errs := parseMetadata(properties)
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return m, nil
+}
+
+// parseMetadata is ParseMetadata with the errors in a list, and with Unknown
+// also when there are some: a misspelt name may be why another is missing.
+func parseMetadata(properties map[string]string) (*Metadata, []error) {
 	p := parser{
 		m: &Metadata{
+			RedisPort:             DefaultRedisPort,
 			RedisType:             DefaultRedisType,
+			RedisDB:               DefaultRedisDB,
+			RedisMaxRetries:       DefaultRedisMaxRetries,
 			RedisMinRetryInterval: DefaultRedisMinRetryInterval,
 			RedisMaxRetryInterval: DefaultRedisMaxRetryInterval,
 			DialTimeout:           DefaultDialTimeout,
 			ReadTimeout:           DefaultReadTimeout,
 			PoolSize:              DefaultPoolSizePerCPU * runtime.NumCPU(),
 			MaxConnAge:            DefaultMaxConnAge,
+			MinIdleConns:          DefaultMinIdleConns,
 			IdleCheckFrequency:    DefaultIdleCheckFrequency,
 			IdleTimeout:           DefaultIdleTimeout,
 			RedeliverInterval:     DefaultRedeliverInterval,
@@ -278,16 +292,13 @@ func ParseMetadata(properties map[string]string) (*Metadata, error) {
 	}
 	p.dependentDefaults()
 	p.validate()
-	if len(p.bad) == 0 {
-		return p.m, nil
-	}
 	var errs []error
 	for _, name := range fieldNames {
 		if reason, bad := p.bad[name]; bad {
 			errs = append(errs, &MetadataError{Field: name, Reason: reason})
 		}
 	}
-	return nil, errors.Join(errs...)
+	return p.m, errs
 }
 
 // fieldNames are the names of all fields, in the order of the struct.
@@ -315,7 +326,7 @@ func canonicalName(name string) (string, bool) {
 	return "", false
 }
 
-// parser is one run of ParseMetadata.
+// parser is one run of parseMetadata.
 type parser struct {
 	m     *Metadata
 	given map[string]string // what is not empty, by canonical name
@@ -426,8 +437,7 @@ func (p *parser) dependentDefaults() {
 }
 
 // checkUnknown logs the fields nobody knows, or refuses them when strict.
-func (m *Metadata) checkUnknown(strict bool, logger *slog.Logger) error {
-	var errs []error
+func (m *Metadata) checkUnknown(strict bool, logger *slog.Logger) (errs []error) {
 	for _, name := range m.Unknown {
 		nearest := nearestName(name)
 		if !strict {
@@ -440,7 +450,7 @@ func (m *Metadata) checkUnknown(strict bool, logger *slog.Logger) error {
 		}
 		errs = append(errs, &MetadataError{Field: name, Reason: reason})
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // nearestName returns the field that name is probably a misspelling of, or "".

@@ -39,6 +39,7 @@ func TestMetadataDefaults(t *testing.T) {
 	m := mustParse(t, localhost())
 	assert.Equal(t, &Metadata{
 		RedisHost:             "localhost",
+		RedisPort:             6379,
 		RedisType:             "node",
 		RedisMaxRetries:       0,
 		RedisMinRetryInterval: 8 * time.Millisecond,
@@ -360,8 +361,11 @@ func TestUnknownFields(t *testing.T) {
 	assert.Equal(t, []string{warning + "UseAzureADD nearest=useAzureAD", warning + `direction nearest=""`,
 		warning + "pool_size nearest=poolSize", warning + "redisHots nearest=redisHost"}, lines)
 
+	// Together with what else is wrong.
+	metadata["poolTimeout"] = "x"
 	_, err = NewRedisBinding(metadata, WithLazyConnect(), WithStrictMetadata())
-	assert.EqualError(t, err, "redisbinding: metadata field UseAzureADD: is not known: did you mean useAzureAD?\n"+
+	assert.EqualError(t, err, "redisbinding: metadata field poolTimeout: "+timeout.takesGot("x")+"\n"+
+		"redisbinding: metadata field UseAzureADD: is not known: did you mean useAzureAD?\n"+
 		"redisbinding: metadata field direction: is not known\n"+
 		"redisbinding: metadata field pool_size: is not known: did you mean poolSize?\n"+
 		"redisbinding: metadata field redisHots: is not known: did you mean redisHost?")

@@ -55,7 +55,7 @@ func WithStrictMetadata() Option {
 // cluster) is translated. redis.NewUniversalClient makes the same kind of
 // client of them as [NewRedisBinding], which adds what options cannot say: its
 // own retries, dialling and closing of idle connections. The result is the
-// caller's own.
+// caller's own; mind that it holds the passwords in the clear.
 func (m *Metadata) UniversalOptions() *redis.UniversalOptions {
 	o := &redis.UniversalOptions{
 		Addrs:            append([]string(nil), m.addrs...),

@@ -66,6 +66,9 @@ func parseTTL(value string) (time.Duration, error) {
 // maxTTL is the longest TTL a time.Duration can say, some 292 years.
 const maxTTL time.Duration = 1<<63 - 1
 
+// takesGot says that the value is out of bounds.
+func (b bound) takesGot(value string) string { return "takes " + b.takes + ", got " + quoted(value) }
+
 // duration reads a duration within the bound, or says why it is none.
 func (b bound) duration(value string) (d time.Duration, reason string) {
 	if b.off && strings.TrimSpace(value) == "-1" {
@@ -73,7 +76,7 @@ func (b bound) duration(value string) (d time.Duration, reason string) {
 	}
 	d, err := parseDuration(value, time.Millisecond)
 	if err != nil || int64(d) < b.min || int64(d) > b.max {
-		return 0, "takes " + b.takes + ", got " + quoted(value)
+		return 0, b.takesGot(value)
 	}
 	return d, ""
 }
@@ -82,7 +85,7 @@ func (b bound) duration(value string) (d time.Duration, reason string) {
 func (b bound) number(value string) (n int, reason string) {
 	v, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
 	if err != nil || v < b.min || v > b.max {
-		return 0, "takes " + b.takes + ", got " + quoted(value)
+		return 0, b.takesGot(value)
 	}
 	return int(v), ""
 }

@@ -67,17 +67,13 @@ func (p *parser) address(text string) (addr, reason string) {
 		return "", form + ", got " + quoted(text)
 	}
 	if port == "" {
-		port = strconv.Itoa(DefaultRedisPort)
-		if p.m.RedisPort != 0 {
-			port = strconv.Itoa(p.m.RedisPort)
-		}
-		return net.JoinHostPort(host, port), ""
+		return net.JoinHostPort(host, strconv.Itoa(p.m.RedisPort)), ""
 	}
 	n, bad := portNumber.number(port)
 	if bad != "" {
 		return "", "takes " + portNumber.takes + " behind the host, got " + quoted(text)
 	}
-	if p.m.RedisPort != 0 && p.m.RedisPort != n {
+	if p.has("redisPort") && p.m.RedisPort != n {
 		return "", "says port " + port + " and redisPort says " + strconv.Itoa(p.m.RedisPort) + ": set one of them"
 	}
 	return net.JoinHostPort(host, strconv.Itoa(n)), ""
