@@ -24,19 +24,27 @@ type client struct {
 
 	// cluster is redis when that is a cluster client, else nil.
 	cluster *redis.ClusterClient
+	// sentinels find the server of a failover client; else nil.
+	sentinels *sentinels
 
 	calls      inflight       // calls that end by themselves, which Close waits for
 	workers    inflight       // what goes on behind calls that their context has ended
-	background sync.WaitGroup // the closing of idle connections
+	background sync.WaitGroup // closing idle connections, following the primary
 }
 
 // newClient returns a client of the kind the metadata describes. The kind
 // follows from redisType and failover, never from the number of addresses.
 func newClient(m *Metadata) *client {
 	opts := m.UniversalOptions()
-	idle := &idleConns{timeout: m.IdleTimeout, keep: m.MinIdleConns}
+	// Retries are made by send, and nowhere below it, where they would multiply.
+	opts.MaxRetries = -1
+	reap := m.IdleTimeout > 0 && m.IdleCheckFrequency > 0
+	if reap && poolLooks {
+		// Or the pool would refuse the idle connections that minIdleConns keeps.
+		opts.ConnMaxIdleTime = -1
+	}
 	c := &client{
-		dialer:     newDialer(m.DialTimeout, opts.TLSConfig, idle),
+		dialer:     newDialer(m.DialTimeout, opts.TLSConfig, &idleConns{timeout: m.IdleTimeout, keep: m.MinIdleConns}),
 		maxRetries: m.RedisMaxRetries,
 		minPause:   m.RedisMinRetryInterval,
 		maxPause:   m.RedisMaxRetryInterval,
@@ -48,12 +56,11 @@ func newClient(m *Metadata) *client {
 
 	switch {
 	case m.Failover:
-		// For redisType cluster too: go-redis's failover cluster client differs
-		// only in reading from replicas when told to, which nothing here does,
-		// and its connection to the sentinels outlives its Close.
-		failover := redis.NewFailoverClient(opts.Failover())
-		failover.AddHook(c.dialer.hook())
-		c.redis = failover
+		// For redisType cluster too: there is one primary either way.
+		c.sentinels = newSentinels(m, newDialer(m.DialTimeout, opts.TLSConfig, &idleConns{}), c.dialer.idle.closeOthers)
+		opts.Dialer = c.dialer.dialTo(c.sentinels.primary)
+		c.redis = redis.NewClient(opts.Simple())
+		c.background.Go(c.sentinels.follow)
 	case m.RedisType == TypeCluster:
 		nodes := opts.Cluster()
 		// The routing policies need COMMAND, which a plain user may not run. The
@@ -64,8 +71,8 @@ func newClient(m *Metadata) *client {
 	default:
 		c.redis = redis.NewClient(opts.Simple())
 	}
-	if m.IdleTimeout > 0 && m.IdleCheckFrequency > 0 {
-		c.background.Go(func() { idle.run(c.dialer.ctx, m.IdleCheckFrequency) })
+	if reap {
+		c.background.Go(func() { c.dialer.idle.run(c.dialer.ctx, m.IdleCheckFrequency) })
 	}
 	return c
 }
@@ -73,7 +80,10 @@ func newClient(m *Metadata) *client {
 // close waits for the calls under way and ends everything. Call it once.
 func (c *client) close() error {
 	c.calls.close()
-	c.dialer.cancel()
+	c.dialer.close()
+	if c.sentinels != nil {
+		c.sentinels.dialer.close()
+	}
 	err := c.redis.Close()
 	c.workers.close()
 	c.background.Wait()
@@ -162,7 +172,7 @@ func (c *client) send(ctx context.Context, cmd *command) error {
 		switch {
 		case err == nil || errors.Is(err, redis.Nil):
 			return err
-		case errors.Is(err, redis.ErrClosed), errors.Is(err, net.ErrClosed) && c.calls.closed():
+		case c.calls.closed() && (errors.Is(err, redis.ErrClosed) || errors.Is(err, net.ErrClosed) || notSent(err)):
 			return ErrClosed
 		}
 		if c.cluster != nil && topologyMayHaveChanged(err) {
@@ -175,6 +185,8 @@ func (c *client) send(ctx context.Context, cmd *command) error {
 		case <-time.After(c.pause(attempt)):
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-c.dialer.ctx.Done():
+			return ErrClosed
 		}
 	}
 }
@@ -211,7 +223,7 @@ func refusedForNow(err error) bool {
 // topologyMayHaveChanged says whether err is one that a cluster gives whose
 // primary has moved. go-redis looks for the new one only when told MOVED.
 func topologyMayHaveChanged(err error) bool {
-	return notSent(err) || redis.IsClusterDownError(err) || isTransport(err)
+	return redis.IsClusterDownError(err) || isTransport(err)
 }
 
 // pause returns how long to wait before the attempt after the given one, from

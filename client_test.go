@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -156,20 +160,7 @@ func TestClusterFailover(t *testing.T) {
 	}, 30*time.Second, 50*time.Millisecond)
 }
 
-func TestSentinelFailover(t *testing.T) {
-	setup := redistest.StartSentinel(t)
-	binding := newBinding(t, setup.Fields())
-	invoke(t, binding, create("k", "v"))
-	setup.Servers[0].Kill()
-	assert.Eventually(t, func() bool {
-		_, err := binding.Invoke(context.Background(), create("k", "w"))
-		return err == nil
-	}, 30*time.Second, 50*time.Millisecond)
-	assert.Equal(t, "w", setup.Servers[1].Do(t, "get", "k"))
-}
-
-// silent returns a paused server, with bounds that cannot be what ends a wait,
-// for every kind of client.
+// A context ends a call to a silent server, on every kind of client.
 func TestContextEndsInvoke(t *testing.T) {
 	for _, setup := range []*redistest.Setup{
 		{Name: "plain", Metadata: map[string]string{}, Servers: []*redistest.Server{redistest.Start(t)}},
@@ -194,12 +185,15 @@ func TestContextEndsInvoke(t *testing.T) {
 			var wg sync.WaitGroup
 			for i := range 10 {
 				wg.Go(func() {
-					ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
-					want := context.DeadlineExceeded
+					want := context.Canceled
 					if i%2 == 0 {
-						want = context.Canceled
 						time.AfterFunc(20*time.Millisecond, cancel)
+					} else {
+						ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
+						defer cancel()
+						want = context.DeadlineExceeded
 					}
 					resp, err := binding.Invoke(ctx, request(IncrementOperation, "n"))
 					assert.ErrorIs(t, err, want)
@@ -207,7 +201,7 @@ func TestContextEndsInvoke(t *testing.T) {
 					assert.Nil(t, resp)
 				})
 			}
-			wg.Wait()
+			soon(t, wg.Wait)
 		})
 	}
 }
@@ -306,7 +300,7 @@ func TestDeadServerIsNotHammered(t *testing.T) {
 	require.NoError(t, err)
 	addr := listener.Addr().String()
 	var mu sync.Mutex
-	accepted := 0
+	accepted, conns := 0, make(chan net.Conn)
 	var server sync.WaitGroup
 	server.Go(func() {
 		for {
@@ -317,19 +311,28 @@ func TestDeadServerIsNotHammered(t *testing.T) {
 			mu.Lock()
 			accepted++
 			mu.Unlock()
-			time.AfterFunc(20*time.Millisecond, func() { _ = c.Close() }) // no TLS here
+			conns <- c
 		}
 	})
-	defer server.Wait()
-	defer listener.Close()
-
 	binding := newBinding(t, map[string]string{"redisHost": addr, "enableTLS": "true", "poolSize": "100"}, WithLazyConnect())
+	hangUp := func() { _ = (<-conns).Close() } // no TLS here
+	go hangUp()
 	require.Error(t, binding.Ping(t.Context())) // now it is known to be down
 	var callers sync.WaitGroup
 	for range 100 {
 		callers.Go(func() { assert.Error(t, binding.Ping(t.Context())) })
 	}
+	require.Eventually(t, func() bool { return binding.client.redis.PoolStats().PendingRequests == 100 }, 10*time.Second, time.Millisecond)
+	hangUp()
+	go func() { // for those who were late to share the attempt
+		for c := range conns {
+			_ = c.Close()
+		}
+	}()
 	callers.Wait()
+	listener.Close()
+	server.Wait()
+	close(conns)
 	mu.Lock()
 	defer mu.Unlock()
 	assert.Less(t, accepted, 50, "of 101 calls")
@@ -440,10 +443,114 @@ func TestCloseEndsWhatCancelledCallsLeft(t *testing.T) {
 
 // Whatever go-redis logs goes where the application wants it, or nowhere.
 func TestLogRedisTo(t *testing.T) {
-	var log lockedBuffer
-	LogRedisTo(testLogger(&log)) // debug is off
 	defer LogRedisTo(nil)
-	binding := newBinding(t, redistest.Sentinel(t).Fields())
-	invoke(t, binding, create("k", "v"))
-	assert.Empty(t, log.String())
+	var info, debug lockedBuffer
+	LogRedisTo(testLogger(&info))
+	makeRedisLog(t)
+	assert.Empty(t, info.String(), "debug is off")
+	LogRedisTo(slog.New(slog.NewTextHandler(&debug, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	makeRedisLog(t)
+	assert.Contains(t, debug.String(), "level=DEBUG msg=\"redis: connection pool: failed to dial")
+}
+
+// soon fails the test when f has not returned after far longer than it can take.
+func soon(t *testing.T, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("takes too long")
+	}
+}
+
+// A pause before a retry is no reason for Close to wait.
+func TestCloseCutsOffRetryPauses(t *testing.T) {
+	binding := newBinding(t, map[string]string{"redisHost": "127.0.0.1:1", "readTimeout": "-1", "redisMaxRetries": "5",
+		"redisMinRetryInterval": long, "redisMaxRetryInterval": long}, WithLazyConnect())
+	call := make(chan error, 1)
+	go func() {
+		_, err := binding.Invoke(context.Background(), request(GetOperation, "k"))
+		call <- err
+	}()
+	require.Eventually(t, func() bool { return binding.client.redis.PoolStats().Misses == 1 }, 10*time.Second, time.Millisecond)
+	soon(t, func() {
+		assert.NoError(t, binding.Close())
+		assert.Equal(t, ErrClosed, <-call)
+	})
+}
+
+// Retries are redisMaxRetries on every kind of client, at no level times those of another.
+func TestRetriesDoNotMultiply(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var accepted atomic.Int32
+	var server sync.WaitGroup
+	server.Go(func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			accepted.Add(1)
+			_ = c.Close()
+		}
+	})
+	defer server.Wait()
+	defer listener.Close()
+	for kind, most := range map[string]int32{"node": 4, "failover": 4, "cluster": 8} { // a cluster's topology is looked for meanwhile
+		metadata := map[string]string{"redisHost": listener.Addr().String(), "redisMaxRetries": "3", "redisMaxRetryInterval": "1ms"}
+		switch kind {
+		case "failover":
+			metadata["failover"], metadata["sentinelMasterName"] = "true", "m"
+		case "cluster":
+			metadata["redisType"] = "cluster"
+		}
+		accepted.Store(0)
+		_, err := NewRedisBinding(metadata)
+		require.Error(t, err)
+		assert.LessOrEqual(t, accepted.Load(), most, kind)
+	}
+}
+
+// What a server says that hangs up at once is what the error says.
+func TestRefusedByServer(t *testing.T) {
+	srv := redistest.Start(t)
+	binding := newBinding(t, map[string]string{"redisHost": srv.Addr, "redisMaxRetries": "500", "redisMinRetryInterval": "10ms",
+		"redisMaxRetryInterval": "10ms"}, WithLazyConnect())
+	srv.Do(t, "config", "set", "maxclients", "1") // the admin client
+	_, err := NewRedisBinding(map[string]string{"redisHost": srv.Addr})
+	assert.ErrorContains(t, err, "ERR max number of clients reached (the server's maxclients is reached")
+	var reply redis.Error
+	assert.ErrorAs(t, err, &reply)
+	// It has carried nothing out: even an increment may be tried again.
+	call := make(chan error, 1)
+	go func() {
+		_, err := binding.Invoke(context.Background(), request(IncrementOperation, "n"))
+		call <- err
+	}()
+	require.Eventually(t, func() bool { return binding.client.redis.PoolStats().Misses > 3 }, 10*time.Second, time.Millisecond)
+	srv.Do(t, "config", "set", "maxclients", "100")
+	require.NoError(t, <-call)
+	assert.Equal(t, "1", srv.Do(t, "get", "n"))
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var server sync.WaitGroup
+	server.Go(func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, "-DENIED Redis is running in protected mode because ...\r\n")
+			_, _ = c.Read(make([]byte, 1024))
+			_ = c.Close()
+		}
+	})
+	defer server.Wait()
+	defer listener.Close()
+	_, err = NewRedisBinding(map[string]string{"redisHost": listener.Addr().String()})
+	assert.ErrorContains(t, err, "DENIED Redis is running in protected mode because ... (the server runs in protected mode: give it a password")
 }

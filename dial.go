@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -22,9 +22,10 @@ import (
 // back would fail. So a failure travels inside a [failedConn], which gives it
 // back at the first write of the handshake.
 type dialer struct {
-	tcp  net.Dialer
-	tls  *tls.Config
-	idle *idleConns
+	tcp     net.Dialer
+	tls     *tls.Config
+	timeout time.Duration
+	idle    *idleConns
 
 	// ctx ends with the client, and with it every dial under way.
 	ctx    context.Context
@@ -39,12 +40,12 @@ type dialer struct {
 func newDialer(timeout time.Duration, config *tls.Config, idle *idleConns) *dialer {
 	d := &dialer{
 		tcp: net.Dialer{
-			Timeout: timeout,
 			// Notices a peer that vanished without a word within 45 s.
 			KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 5 * time.Second, Count: 3},
 		},
-		tls:  config,
-		idle: idle,
+		tls:     config,
+		timeout: timeout,
+		idle:    idle,
 	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	return d
@@ -90,7 +91,7 @@ func (d *dialer) dialOrShare(ctx context.Context, network, addr string) (net.Con
 // connect opens one connection within the dial timeout. It does not end with a
 // caller's context: who asked first must not decide for those who share it.
 func (d *dialer) connect(network, addr string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(d.ctx, d.tcp.Timeout)
+	ctx, cancel := context.WithTimeout(d.ctx, d.timeout)
 	defer cancel()
 	c, err := d.handshake(ctx, network, addr)
 	if err != nil {
@@ -104,7 +105,7 @@ func (d *dialer) connect(network, addr string) (net.Conn, error) {
 func (d *dialer) handshake(ctx context.Context, network, addr string) (net.Conn, error) {
 	raw, err := d.tcp.DialContext(ctx, network, addr)
 	if err != nil {
-		return nil, err
+		return nil, d.orTimeout(err, "dial "+addr)
 	}
 	if d.tls == nil {
 		return d.idle.track(addr, raw, raw), nil
@@ -117,28 +118,52 @@ func (d *dialer) handshake(ctx context.Context, network, addr string) (net.Conn,
 	secure := tls.Client(raw, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
-		return nil, fmt.Errorf("TLS handshake with %s: %w", addr, err)
+		doing := "TLS handshake with " + addr
+		return nil, d.orTimeout(fmt.Errorf("%s: %w", doing, err), doing)
 	}
 	return d.idle.track(addr, secure, raw), nil
 }
 
-// hook applies failLater to what go-redis itself does before it calls dial: for
-// a failover client, asking the sentinels.
-func (d *dialer) hook() redis.Hook { return dialHook{} }
-
-type dialHook struct{}
-
-func (dialHook) DialHook(next redis.DialHook) redis.DialHook {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		return failLater(next(ctx, network, addr))
+// dialTo is dial to an address that has to be found first.
+func (d *dialer) dialTo(find func(context.Context) (string, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, _ string) (net.Conn, error) {
+		addr, err := find(ctx)
+		if err != nil {
+			return failLater(nil, err)
+		}
+		return d.dial(ctx, network, addr)
 	}
 }
 
-func (dialHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-
-func (dialHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
+// close ends all dials and closes all connections.
+func (d *dialer) close() {
+	d.cancel()
+	d.idle.closeAll()
 }
+
+// orTimeout returns err, or a dialTimeoutError when that is what it means.
+func (d *dialer) orTimeout(err error, doing string) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &dialTimeoutError{doing, d.timeout}
+	}
+	return err
+}
+
+// dialTimeoutError says that dialTimeout has passed. It is a net.Error, and not
+// a context.DeadlineExceeded as the errors of net and tls are: no context of
+// the caller's has ended.
+type dialTimeoutError struct {
+	doing string
+	after time.Duration
+}
+
+func (e *dialTimeoutError) Error() string {
+	return fmt.Sprintf("%s: no answer within dialTimeout (%s)", e.doing, e.after)
+}
+
+func (*dialTimeoutError) Timeout() bool   { return true }
+func (*dialTimeoutError) Temporary() bool { return true }
+func (*dialTimeoutError) Unwrap() error   { return os.ErrDeadlineExceeded }
 
 // failLater turns a failed dial into a connection that fails.
 func failLater(c net.Conn, err error) (net.Conn, error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -69,26 +70,50 @@ func (e serverError) Error() string { return string(e) }
 
 func (serverError) RedisError() {}
 
-// withoutSecrets returns err, or a serverError in its place when the server's
-// text repeats arguments of a command: "unknown command" replies do, and an
-// argument may be a password or a value.
+// repeatedArguments is what a server adds to "unknown command": the arguments,
+// which may be a password or a value.
+var repeatedArguments = regexp.MustCompile(`,? with args beginning with:[^\n]*`)
+
+// withoutArguments returns text without the arguments that a server repeats in it.
+func withoutArguments(text string) string { return repeatedArguments.ReplaceAllString(text, "") }
+
+// withoutSecrets returns err, or when its text repeats arguments of a command,
+// an error in its place that does not, nor does what it wraps.
 func withoutSecrets(err error) error {
-	var reply redis.Error
-	if !errors.As(err, &reply) {
+	text := withoutArguments(err.Error())
+	if text == err.Error() {
 		return err
 	}
-	text, _, repeats := strings.Cut(reply.Error(), ", with args beginning with:")
-	if !repeats {
-		return err
+	if _, isReply := err.(redis.Error); isReply { //nolint:errorlint // what it wraps comes below
+		return serverError(text)
 	}
-	return serverError(text)
+	censored := censoredError{text: text}
+	switch wrapper := err.(type) { //nolint:errorlint // the tree is taken apart here
+	case interface{ Unwrap() error }:
+		censored.causes = []error{withoutSecrets(wrapper.Unwrap())}
+	case interface{ Unwrap() []error }:
+		for _, cause := range wrapper.Unwrap() {
+			censored.causes = append(censored.causes, withoutSecrets(cause))
+		}
+	}
+	return censored
 }
+
+// censoredError stands in for an error whose text would repeat arguments.
+type censoredError struct {
+	text   string
+	causes []error
+}
+
+func (e censoredError) Error() string { return e.text }
+
+func (e censoredError) Unwrap() []error { return e.causes }
 
 // isTransport says whether err is about the connection to Redis: not a reply,
 // not the caller's context, not the caller's mistake.
 func isTransport(err error) bool {
 	var reply redis.Error
-	return !errors.As(err, &reply) &&
+	return !errors.As(err, &reply) && !errors.Is(err, redis.ErrPoolTimeout) &&
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) &&
 		!errors.Is(err, ErrClosed)
 }
@@ -109,6 +134,7 @@ func (m *Metadata) advice(err error, starting bool) string {
 		notTLS    tls.RecordHeaderError
 		reply     redis.Error
 		op        *net.OpError
+		tooLate   *dialTimeoutError
 	)
 	switch {
 	case errors.As(err, &unknownCA):
@@ -119,8 +145,10 @@ func (m *Metadata) advice(err error, starting bool) string {
 		return "the server does not speak TLS: set enableTLS to false or use its TLS port"
 	case strings.Contains(err.Error(), "remote error: tls"):
 		return "the server refused the TLS connection: check clientCert and clientKey"
-	case starting && errors.Is(err, context.DeadlineExceeded):
-		return "no answer within dialTimeout: check redisHost, and whether the server speaks TLS there"
+	case starting && (errors.Is(err, context.DeadlineExceeded) || errors.As(err, &tooLate)):
+		return "check redisHost, and whether the server speaks TLS there"
+	case m.Failover && errors.Is(err, redis.Nil):
+		return "check sentinelMasterName"
 	case errors.Is(err, redis.ErrPoolTimeout):
 		return "all connections were busy for poolTimeout: raise poolSize or poolTimeout"
 	case errors.As(err, &reply):
@@ -143,8 +171,10 @@ func (m *Metadata) adviceOnReply(text string) string {
 		return "set redisPassword, and redisUsername for an ACL user"
 	case strings.HasPrefix(text, "WRONGPASS"), strings.HasPrefix(text, "invalid password"),
 		strings.HasPrefix(text, "invalid username-password"):
-		return "check redisUsername and redisPassword (sentinelUsername and sentinelPassword for a sentinel); " +
-			"for Microsoft Entra ID set useEntraID"
+		if m.Failover {
+			return "check redisUsername and redisPassword, and for the sentinels sentinelUsername and sentinelPassword"
+		}
+		return "check redisUsername and redisPassword; for Microsoft Entra ID set useEntraID"
 	case strings.HasPrefix(text, "AUTH <password> called without any password"),
 		strings.HasPrefix(text, "Client sent AUTH, but no password is set"):
 		return "the server has no password: leave redisPassword empty"
@@ -161,6 +191,8 @@ func (m *Metadata) adviceOnReply(text string) string {
 		return "is the server a sentinel? Then set failover to true and sentinelMasterName"
 	case strings.HasPrefix(text, "DENIED"):
 		return "the server runs in protected mode: give it a password or let it listen for this host"
+	case strings.HasPrefix(text, "max number of clients"):
+		return "the server's maxclients is reached: lower poolSize or raise it there"
 	}
 	return ""
 }

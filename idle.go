@@ -1,6 +1,7 @@
 package redisbinding
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -21,8 +22,9 @@ type idleConns struct {
 	timeout time.Duration // 0: connections may be idle for ever
 	keep    int           // how many to leave open to each address
 
-	mu    sync.Mutex
-	conns map[*conn]struct{}
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	closed bool
 }
 
 // run closes idle connections every so often until ctx ends.
@@ -40,8 +42,7 @@ func (i *idleConns) run(ctx context.Context, every time.Duration) {
 }
 
 // closeIdle closes, of the connections to each address, all idle ones but the
-// keep most recently used. What is closed here the pool would refuse to hand
-// out: it goes by the same timeout, from a use that is never later than ours.
+// keep most recently used.
 func (i *idleConns) closeIdle(now time.Time) {
 	i.mu.Lock()
 	byAddr := map[string][]*conn{}
@@ -56,9 +57,7 @@ func (i *idleConns) closeIdle(now time.Time) {
 		}
 		slices.SortFunc(conns, func(a, b *conn) int { return cmp.Compare(b.used.Load(), a.used.Load()) })
 		for _, c := range conns[i.keep:] {
-			if c.idleSince(now) >= i.timeout {
-				_ = c.Close()
-			}
+			c.closeIdleSince(now.Add(-i.timeout))
 		}
 	}
 }
@@ -70,11 +69,38 @@ func (i *idleConns) track(addr string, over, raw net.Conn) *conn {
 	c.touch()
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.closed {
+		_ = raw.Close() // what is tried with it fails
+		return c
+	}
 	if i.conns == nil {
 		i.conns = map[*conn]struct{}{}
 	}
 	i.conns[c] = struct{}{}
 	return c
+}
+
+// closeAll closes every connection, those that come later too.
+func (i *idleConns) closeAll() {
+	i.mu.Lock()
+	i.closed = true
+	i.mu.Unlock()
+	i.closeOthers("")
+}
+
+// closeOthers closes every connection to another address.
+func (i *idleConns) closeOthers(addr string) {
+	i.mu.Lock()
+	var others []*conn
+	for c := range i.conns {
+		if c.addr != addr {
+			others = append(others, c)
+		}
+	}
+	i.mu.Unlock()
+	for _, c := range others {
+		_ = c.Close()
+	}
 }
 
 func (i *idleConns) forget(c *conn) {
@@ -90,31 +116,56 @@ type conn struct {
 	addr  string
 	owner *idleConns
 
-	used  atomic.Int64 // Unix time of the last use, in nanoseconds
+	used  atomic.Int64 // Unix time of the last use in nanoseconds, or given up
 	busy  atomic.Int32 // reads and writes under way
 	read  atomic.Bool  // something was read
 	close sync.Once
 }
 
-func (c *conn) touch() { c.used.Store(time.Now().UnixNano()) }
+// givenUp marks a connection as closed for being idle.
+const givenUp = -1
 
-// idleSince returns for how long nothing has been done with the connection; a
-// subscription is never idle, somebody always reads from it.
-func (c *conn) idleSince(now time.Time) time.Duration {
-	if c.busy.Load() > 0 {
-		return 0
+// touch notes a use. It comes too late for a connection that was given up.
+func (c *conn) touch() {
+	for {
+		used := c.used.Load()
+		if used == givenUp || c.used.CompareAndSwap(used, time.Now().UnixNano()) {
+			return
+		}
 	}
-	return time.Duration(now.UnixNano() - c.used.Load())
+}
+
+// closeIdleSince closes the connection if nothing has been done with it since.
+// The pool takes a connection out by SetDeadline, which is a use, and SyscallConn,
+// which refuses one that was given up: either it is used, or it is closed.
+func (c *conn) closeIdleSince(since time.Time) {
+	used := c.used.Load()
+	if c.busy.Load() == 0 && used <= since.UnixNano() && c.used.CompareAndSwap(used, givenUp) {
+		_ = c.Close()
+	}
 }
 
 func (c *conn) Read(b []byte) (int, error) {
 	c.busy.Add(1)
 	defer c.done()
 	n, err := c.Conn.Read(b)
-	if n > 0 {
-		c.read.Store(true)
+	if n > 0 && c.read.CompareAndSwap(false, true) {
+		if refused := refusal(b[:n]); refused != nil {
+			return 0, refused
+		}
 	}
 	return n, err
+}
+
+// refusal returns what a server says that hangs up on a connection instead of
+// taking it, or nil. go-redis would take it for the reply to HELLO and go on.
+func refusal(first []byte) error {
+	text, found := bytes.CutPrefix(first, []byte("-"))
+	if !found || !bytes.HasPrefix(text, []byte("DENIED ")) && !bytes.HasPrefix(text, []byte("ERR max number of clients")) {
+		return nil
+	}
+	line, _, _ := bytes.Cut(text, []byte("\r\n"))
+	return &dialError{serverError(line)}
 }
 
 func (c *conn) Write(b []byte) (int, error) {
@@ -134,6 +185,13 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return c.Conn.SetDeadline(t)
 }
 
+// SetWriteDeadline comes before a command: a use, too, where the pool does not
+// look at connections that it takes out.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.touch()
+	return c.Conn.SetWriteDeadline(t)
+}
+
 // Close closes the connection. The pool closes what was closed here already, and
 // must not take that for an error.
 func (c *conn) Close() (err error) {
@@ -144,9 +202,13 @@ func (c *conn) Close() (err error) {
 	return err
 }
 
-// SyscallConn lets the pool look for a connection that the server has closed.
+// SyscallConn lets the pool look for a connection that the server has closed,
+// and refuses one that is closed here for being idle.
 func (c *conn) SyscallConn() (syscall.RawConn, error) {
 	raw, ok := c.raw.(syscall.Conn)
+	if c.used.Load() == givenUp {
+		return nil, net.ErrClosed
+	}
 	if !ok {
 		return nil, errors.ErrUnsupported
 	}

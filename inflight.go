@@ -13,7 +13,7 @@ type inflight struct {
 	drained chan struct{}
 }
 
-const closedBit = math.MinInt64
+const closedBit int64 = math.MinInt64
 
 func (f *inflight) init() { f.drained = make(chan struct{}, 1) }
 

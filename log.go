@@ -24,6 +24,6 @@ type redisLogger struct{ logger *slog.Logger }
 
 func (l redisLogger) Printf(ctx context.Context, format string, args ...any) {
 	if l.logger.Enabled(ctx, slog.LevelDebug) {
-		l.logger.DebugContext(ctx, fmt.Sprintf(format, args...))
+		l.logger.DebugContext(ctx, withoutArguments(fmt.Sprintf(format, args...)))
 	}
 }

@@ -220,7 +220,7 @@ var (
 	pause            = bound{0, math.MaxInt64, true, `a duration of 0 or more such as "8ms", or "-1" for no pause`}
 	timeout          = bound{int64(time.Millisecond), math.MaxInt64, false, `a duration of at least 1ms such as "3s"`}
 	optionalTimeout  = bound{timeout.min, timeout.max, true, `a duration of at least 1ms such as "3s", or "-1" for none`}
-	wholeNumber      = bound{0, math.MaxInt32, false, "a whole number of 0 or more"}
+	wholeNumber      = bound{0, math.MaxInt32 - 1, false, "a whole number of 0 or more"}
 	portNumber       = bound{1, math.MaxUint16, false, "a port from 1 to 65535"}
 	connectionNumber = bound{1, math.MaxUint16, false, "a number of connections from 1 to 65535 (one host has no more ports)"}
 

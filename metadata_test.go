@@ -260,6 +260,8 @@ func TestMetadataValidations(t *testing.T) {
 		{map[string]string{"redisHost": "h:redis"}, []string{`redisHost: takes a port from 1 to 65535 behind the host, got "h:redis"`}},
 		{map[string]string{"redisHost": "a,b"}, []string{"redisHost: takes one address when redisType is node and failover is false: " +
 			"set redisType to cluster, or failover to true when these are sentinels"}},
+		{map[string]string{"redisHost": "a,b", "redisType": "NODE"}, []string{"redisHost: takes one address when redisType is node and failover is false: " +
+			"set redisType to cluster, or failover to true when these are sentinels"}},
 		{map[string]string{"redisHost": "h:6380", "redisPort": "6379"},
 			[]string{"redisHost: says port 6380 and redisPort says 6379: set one of them"}},
 		{map[string]string{"redisHost": "a", "redishost": "b"},

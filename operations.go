@@ -15,11 +15,12 @@ import (
 const (
 	// getDelScript is GETDEL for servers before 6.2.
 	getDelScript = `local v = redis.call('GET', KEYS[1]) redis.call('DEL', KEYS[1]) return v`
-	// incrScript is INCR with a TTL in milliseconds. A failing INCR ends it. The
-	// number is read back because Lua's own are exact only up to 2^53, and with
-	// SET in place of PEXPIRE the operations' commands are all a user needs.
-	incrScript = `redis.call('INCR', KEYS[1]) local n = redis.call('GET', KEYS[1]) ` +
-		`redis.call('SET', KEYS[1], n, 'PX', ARGV[1]) return n`
+	// incrScript is INCR with a TTL in milliseconds. With SET in place of PEXPIRE
+	// the operations' commands are all a user needs; for one who lacks SET the
+	// first, which changes nothing that INCR would not, ends it before anything
+	// is counted. The number is read back because Lua's own are exact only up to 2^53.
+	incrScript = `redis.call('SET', KEYS[1], 0, 'PX', ARGV[1], 'NX') redis.call('INCR', KEYS[1]) ` +
+		`local n = redis.call('GET', KEYS[1]) redis.call('SET', KEYS[1], n, 'PX', ARGV[1]) return n`
 )
 
 // operate checks the request and carries it out.

@@ -352,6 +352,19 @@ func TestPlainUser(t *testing.T) {
 	}
 }
 
+// A user who may not SET gets an error for an increment with a TTL, and nothing is counted.
+func TestIncrementWithTTLIsAllOrNothing(t *testing.T) {
+	srv := redistest.Start(t, "--user", "counter", "on", ">pw", "~*", "+incr", "+get", "+eval", "+ping")
+	binding := newBinding(t, map[string]string{"redisHost": srv.Addr, "redisUsername": "counter", "redisPassword": "pw"})
+	srv.Do(t, "set", "n", "5")
+	for _, key := range []string{"n", "new"} {
+		_, err := binding.Invoke(t.Context(), request(IncrementOperation, key, "ttlInSeconds", "60"))
+		assert.Error(t, err)
+	}
+	assert.Equal(t, "5", srv.Do(t, "get", "n"))
+	assert.Nil(t, srv.Do(t, "get", "new"))
+}
+
 func TestRESP3(t *testing.T) {
 	srv := redistest.Start(t)
 	newBinding(t, map[string]string{"redisHost": srv.Addr})

@@ -36,9 +36,9 @@ func WithLogger(logger *slog.Logger) Option {
 	}
 }
 
-// WithLazyConnect makes [NewRedisBinding] return without a connection: the
-// first calls connect, and report what is wrong. The metadata is checked all
-// the same.
+// WithLazyConnect makes [NewRedisBinding] return without waiting for a
+// connection: the first calls connect, and report what is wrong. The metadata is
+// checked all the same, and minIdleConns are opened in the background.
 func WithLazyConnect() Option {
 	return func(o *options) { o.lazy = true }
 }

@@ -1,7 +1,6 @@
 package redisbinding
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -37,26 +36,20 @@ func parseBool(value string) (bool, error) {
 }
 
 // parseDuration reads a Go duration, or a bare whole number of unit.
-func parseDuration(value string, unit time.Duration) (time.Duration, error) {
+func parseDuration(value string, unit time.Duration) (d time.Duration, ok bool) {
 	value = strings.TrimSpace(value)
-	n, err := strconv.ParseInt(value, 10, 64)
-	switch {
-	case err == nil:
-		d := time.Duration(n) * unit
-		if d/unit != time.Duration(n) {
-			return 0, errors.New("is too long")
-		}
-		return d, nil
-	case errors.Is(err, strconv.ErrRange):
-		return 0, errors.New("is too long")
+	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+		d = time.Duration(n) * unit
+		return d, d/unit == time.Duration(n)
 	}
-	return time.ParseDuration(value)
+	d, err := time.ParseDuration(value)
+	return d, err == nil
 }
 
 // parseTTL reads how long a key is to live, in whole milliseconds.
 func parseTTL(value string) (time.Duration, error) {
-	ttl, err := parseDuration(value, time.Second)
-	if err != nil || ttl < time.Millisecond {
+	ttl, ok := parseDuration(value, time.Second)
+	if !ok || ttl < time.Millisecond {
 		return 0, fmt.Errorf("takes a whole number of seconds from 1 to %d, or a duration of at least 1ms such as \"90s\", got %s",
 			int64(maxTTL/time.Second), quoted(value))
 	}
@@ -74,8 +67,8 @@ func (b bound) duration(value string) (d time.Duration, reason string) {
 	if b.off && strings.TrimSpace(value) == "-1" {
 		return 0, ""
 	}
-	d, err := parseDuration(value, time.Millisecond)
-	if err != nil || int64(d) < b.min || int64(d) > b.max {
+	d, ok := parseDuration(value, time.Millisecond)
+	if !ok || int64(d) < b.min || int64(d) > b.max {
 		return 0, b.takesGot(value)
 	}
 	return d, ""

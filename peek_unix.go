@@ -4,6 +4,10 @@ package redisbinding
 
 import "syscall"
 
+// poolLooks says that go-redis looks at a connection when it takes it out of
+// the pool, and refuses one whose SyscallConn fails.
+const poolLooks = true
+
 // hasData says whether bytes wait to be read, without reading or waiting.
 func hasData(control syscall.RawConn) (waiting bool, err error) {
 	err = control.Read(func(fd uintptr) bool {

@@ -1,9 +1,10 @@
 package redisbinding
 
-import "log/slog"
-
-// mask stands for a secret wherever one would be printed.
-const mask = "***"
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
 
 // Secret is a string that prints as *** whatever prints it: fmt with any
 // verb, encoding/json and log/slog. Convert it with string(s) to use it.
@@ -14,11 +15,11 @@ func (s Secret) String() string {
 	if s == "" {
 		return ""
 	}
-	return mask
+	return "***"
 }
 
-// GoString does what String does, for the verb %#v.
-func (s Secret) GoString() string { return `"` + s.String() + `"` }
+// Format writes what String returns, whatever the verb.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 // MarshalText does what String does, for encoding/json and its like.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

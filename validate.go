@@ -13,8 +13,8 @@ import (
 // validate checks what one field's form cannot show: fields against each
 // other, addresses and certificates.
 func (p *parser) validate() {
-	p.validateHost()
 	p.validateType()
+	p.validateHost()
 	p.validateCredentials()
 	p.validateIntervals()
 	p.validateTLS()
