@@ -118,11 +118,14 @@ func TestFieldSentinelUsername(t *testing.T) {
 		defer s.Do(t, "acl", "deluser", "watcher")
 	}
 	newBinding(t, setup.Fields("sentinelUsername", "watcher", "sentinelPassword", "pw"))
-	connected := 0
-	for _, s := range setup.Sentinels {
-		connected += strings.Count(strings.Join(clientsOf(t, s), ""), "user=watcher")
-	}
-	assert.NotZero(t, connected)
+	assert.Eventually(t, func() bool {
+		for _, s := range setup.Sentinels {
+			if strings.Contains(strings.Join(clientsOf(t, s), ""), "user=watcher") {
+				return true // the subscription
+			}
+		}
+		return false
+	}, 10*time.Second, time.Millisecond)
 }
 
 func TestFieldsTLS(t *testing.T) {

@@ -120,6 +120,8 @@ type conn struct {
 	busy  atomic.Int32 // reads and writes under way
 	read  atomic.Bool  // something was read
 	close sync.Once
+
+	refused atomic.Pointer[dialError] // why the server does not take the connection
 }
 
 // givenUp marks a connection as closed for being idle.
@@ -150,16 +152,17 @@ func (c *conn) Read(b []byte) (int, error) {
 	defer c.done()
 	n, err := c.Conn.Read(b)
 	if n > 0 && c.read.CompareAndSwap(false, true) {
-		if refused := refusal(b[:n]); refused != nil {
-			return 0, refused
-		}
+		c.refused.Store(refusal(b[:n]))
+	}
+	if refused := c.refused.Load(); refused != nil {
+		return 0, refused
 	}
 	return n, err
 }
 
 // refusal returns what a server says that hangs up on a connection instead of
 // taking it, or nil. go-redis would take it for the reply to HELLO and go on.
-func refusal(first []byte) error {
+func refusal(first []byte) *dialError {
 	text, found := bytes.CutPrefix(first, []byte("-"))
 	if !found || !bytes.HasPrefix(text, []byte("DENIED ")) && !bytes.HasPrefix(text, []byte("ERR max number of clients")) {
 		return nil
@@ -171,6 +174,9 @@ func refusal(first []byte) error {
 func (c *conn) Write(b []byte) (int, error) {
 	c.busy.Add(1)
 	defer c.done()
+	if refused := c.refused.Load(); refused != nil {
+		return 0, refused
+	}
 	return c.Conn.Write(b)
 }
 
