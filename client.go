@@ -40,7 +40,8 @@ func newClient(m *Metadata) *client {
 	opts.MaxRetries = -1
 	reap := m.IdleTimeout > 0 && m.IdleCheckFrequency > 0
 	if reap && poolLooks {
-		// Or the pool would refuse the idle connections that minIdleConns keeps.
+		// Connections are refused for being idle by idleConns, which spares those
+		// that minIdleConns keeps.
 		opts.ConnMaxIdleTime = -1
 	}
 	c := &client{

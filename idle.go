@@ -17,7 +17,7 @@ import (
 // idleConns knows the open connections of one client and closes those that
 // have been idle for longer than timeout. go-redis closes such connections only
 // when it comes across them looking for one, so that a quiet application keeps
-// them all.
+// them all, and then those too that minIdleConns says to keep.
 type idleConns struct {
 	timeout time.Duration // 0: connections may be idle for ever
 	keep    int           // how many to leave open to each address
@@ -60,6 +60,19 @@ func (i *idleConns) closeIdle(now time.Time) {
 			c.closeIdleSince(now.Add(-i.timeout))
 		}
 	}
+}
+
+// spares says whether there are more connections to the address than to keep.
+func (i *idleConns) spares(addr string) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	n := 0
+	for c := range i.conns {
+		if c.addr == addr {
+			n++
+		}
+	}
+	return n > i.keep
 }
 
 // track returns the connection that commands are written to (raw, or TLS over
@@ -185,8 +198,13 @@ func (c *conn) done() {
 	c.busy.Add(-1)
 }
 
-// SetDeadline is what the pool calls when it takes a connection out: a use.
+// SetDeadline is what the pool calls when it takes a connection out: a use,
+// unless it has been idle for too long already.
 func (c *conn) SetDeadline(t time.Time) error {
+	since := time.Now().Add(-c.owner.timeout)
+	if c.owner.timeout > 0 && c.used.Load() <= since.UnixNano() && c.owner.spares(c.addr) {
+		c.closeIdleSince(since)
+	}
 	c.touch()
 	return c.Conn.SetDeadline(t)
 }

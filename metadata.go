@@ -153,8 +153,8 @@ type Metadata struct {
 	// MaxConnAge is the age at which a connection is replaced, when it is next
 	// asked for. 0 or more, default 0: no maximum.
 	MaxConnAge time.Duration `mapstructure:"maxConnAge"`
-	// MinIdleConns is how many idle connections to open ahead and to keep (of a
-	// cluster, to each node): 0 to poolSize, default 0.
+	// MinIdleConns is how many idle connections to open ahead, and to keep for
+	// however long they are idle (of a cluster, to each node): 0 to poolSize, default 0.
 	MinIdleConns int `mapstructure:"minIdleConns"`
 	// IdleCheckFrequency is how often idle connections are looked for and
 	// closed while the application is quiet. 1ms or more, default 1m; "-1": never.

@@ -53,9 +53,9 @@ func WithStrictMetadata() Option {
 // with every default set explicitly: go-redis has other ones, and has changed
 // them. What go-redis has no option for ("-1" meaning off, redisDB on a
 // cluster) is translated. redis.NewUniversalClient makes the same kind of
-// client of them as [NewRedisBinding], which adds what options cannot say: its
-// own retries, dialling and closing of idle connections. The result is the
-// caller's own; mind that it holds the passwords in the clear.
+// client of them as [NewRedisBinding], which adds what options cannot say: its own
+// way to retry, to dial, to find the primary and to close idle connections. The
+// result is the caller's own; mind that it holds the passwords in the clear.
 func (m *Metadata) UniversalOptions() *redis.UniversalOptions {
 	o := &redis.UniversalOptions{
 		Addrs:            append([]string(nil), m.addrs...),
