@@ -1,0 +1,155 @@
+package redisbinding
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// conn is a connection that remembers when it was last used.
+type conn struct {
+	net.Conn
+	raw   net.Conn
+	addr  string
+	owner *idleConns
+
+	used  atomic.Int64 // Unix time of the last use in nanoseconds, or given up
+	busy  atomic.Int32 // reads and writes under way
+	read  atomic.Bool  // something was read
+	close sync.Once
+
+	refused atomic.Pointer[dialError] // why the server does not take the connection
+}
+
+// givenUp marks a connection as closed for being idle.
+const givenUp = -1
+
+// touch notes a use. It comes too late for a connection that was given up.
+func (c *conn) touch() {
+	for {
+		used := c.used.Load()
+		if used == givenUp || c.used.CompareAndSwap(used, time.Now().UnixNano()) {
+			return
+		}
+	}
+}
+
+// closeIdleSince closes the connection if nothing has been done with it since.
+// The pool takes a connection out by SetDeadline, which is a use, and SyscallConn,
+// which refuses one that was given up: either it is used, or it is closed.
+func (c *conn) closeIdleSince(since time.Time) {
+	used := c.used.Load()
+	if c.busy.Load() == 0 && used <= since.UnixNano() && c.used.CompareAndSwap(used, givenUp) {
+		_ = c.Close()
+	}
+}
+
+func (c *conn) Read(b []byte) (int, error) {
+	c.busy.Add(1)
+	defer c.done()
+	n, err := c.Conn.Read(b)
+	if n > 0 && c.read.CompareAndSwap(false, true) {
+		c.refused.Store(refusal(b[:n]))
+	}
+	if refused := c.refused.Load(); refused != nil {
+		return 0, refused
+	}
+	return n, err
+}
+
+// refusal returns what a server says that hangs up on a connection instead of
+// taking it, or nil. go-redis would take it for the reply to HELLO and go on.
+func refusal(first []byte) *dialError {
+	text, found := bytes.CutPrefix(first, []byte("-"))
+	if !found || !bytes.HasPrefix(text, []byte("DENIED ")) && !bytes.HasPrefix(text, []byte("ERR max number of clients")) {
+		return nil
+	}
+	line, _, _ := bytes.Cut(text, []byte("\r\n"))
+	return &dialError{serverError(line)}
+}
+
+func (c *conn) Write(b []byte) (int, error) {
+	c.busy.Add(1)
+	defer c.done()
+	if refused := c.refused.Load(); refused != nil {
+		return 0, refused
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *conn) done() {
+	c.touch()
+	c.busy.Add(-1)
+}
+
+// SetDeadline is what the pool calls when it takes a connection out: a use,
+// unless it has been idle for too long already.
+func (c *conn) SetDeadline(t time.Time) error {
+	since := time.Now().Add(-c.owner.timeout)
+	if c.owner.timeout > 0 && c.used.Load() <= since.UnixNano() && c.owner.spares(c.addr) {
+		c.closeIdleSince(since)
+	}
+	c.touch()
+	return c.Conn.SetDeadline(t)
+}
+
+// SetWriteDeadline comes before a command: a use, too, where the pool does not
+// look at connections that it takes out.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.touch()
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// Close closes the connection. The pool closes what was closed here already, and
+// must not take that for an error.
+func (c *conn) Close() (err error) {
+	c.close.Do(func() {
+		c.owner.forget(c)
+		err = c.Conn.Close()
+	})
+	return err
+}
+
+// SyscallConn lets the pool look for a connection that the server has closed,
+// and refuses one that is closed here for being idle.
+func (c *conn) SyscallConn() (syscall.RawConn, error) {
+	raw, ok := c.raw.(syscall.Conn)
+	if c.used.Load() == givenUp {
+		return nil, net.ErrClosed
+	}
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	control, err := raw.SyscallConn()
+	if _, secure := c.Conn.(*tls.Conn); err != nil || !secure {
+		return control, err
+	}
+	return tlsControl{control, c}, nil
+}
+
+// tlsControl is the RawConn of a TLS connection. To the pool, bytes waiting on a
+// connection nobody uses are a push message, which on a TLS connection it would
+// wait for: here they are handshake leftovers as long as nothing has been read,
+// and after that the server taking its leave.
+type tlsControl struct {
+	syscall.RawConn
+	conn *conn
+}
+
+var errUnexpectedData = errors.New("unexpected data on an idle TLS connection")
+
+func (t tlsControl) Read(look func(fd uintptr) bool) error {
+	waiting, err := hasData(t.RawConn)
+	switch {
+	case err != nil || !waiting:
+		return t.RawConn.Read(look)
+	case t.conn.read.Load():
+		return errUnexpectedData
+	}
+	return nil
+}
