@@ -294,13 +294,11 @@ func TestNeverTwice(t *testing.T) {
 	}
 }
 
-// Many callers of a dead server share the attempts to connect.
-func TestDeadServerIsNotHammered(t *testing.T) {
+// listen serves every connection to an address in turn, until the end of the test.
+func listen(t *testing.T, serve func(net.Conn)) (addr string) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	addr := listener.Addr().String()
-	var mu sync.Mutex
-	accepted, conns := 0, make(chan net.Conn)
 	var server sync.WaitGroup
 	server.Go(func() {
 		for {
@@ -308,34 +306,36 @@ func TestDeadServerIsNotHammered(t *testing.T) {
 			if err != nil {
 				return
 			}
-			mu.Lock()
-			accepted++
-			mu.Unlock()
-			conns <- c
+			serve(c)
+			_ = c.Close()
 		}
 	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		server.Wait()
+	})
+	return listener.Addr().String()
+}
+
+// Many callers of a dead server share the attempts to connect.
+func TestDeadServerIsNotHammered(t *testing.T) {
+	var accepted atomic.Int32
+	hangUp := make(chan struct{}) // when closed, at once
+	addr := listen(t, func(net.Conn) {
+		accepted.Add(1)
+		<-hangUp // without TLS
+	})
 	binding := newBinding(t, map[string]string{"redisHost": addr, "enableTLS": "true", "poolSize": "100"}, WithLazyConnect())
-	hangUp := func() { _ = (<-conns).Close() } // no TLS here
-	go hangUp()
+	go func() { hangUp <- struct{}{} }()
 	require.Error(t, binding.Ping(t.Context())) // now it is known to be down
 	var callers sync.WaitGroup
 	for range 100 {
 		callers.Go(func() { assert.Error(t, binding.Ping(t.Context())) })
 	}
 	require.Eventually(t, func() bool { return binding.client.redis.PoolStats().PendingRequests == 100 }, 10*time.Second, time.Millisecond)
-	hangUp()
-	go func() { // for those who were late to share the attempt
-		for c := range conns {
-			_ = c.Close()
-		}
-	}()
+	close(hangUp)
 	callers.Wait()
-	listener.Close()
-	server.Wait()
-	close(conns)
-	mu.Lock()
-	defer mu.Unlock()
-	assert.Less(t, accepted, 50, "of 101 calls")
+	assert.Less(t, accepted.Load(), int32(50), "of 101 calls")
 }
 
 func TestClose(t *testing.T) {
@@ -483,24 +483,10 @@ func TestCloseCutsOffRetryPauses(t *testing.T) {
 
 // Retries are redisMaxRetries on every kind of client, at no level times those of another.
 func TestRetriesDoNotMultiply(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
 	var accepted atomic.Int32
-	var server sync.WaitGroup
-	server.Go(func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			accepted.Add(1)
-			_ = c.Close()
-		}
-	})
-	defer server.Wait()
-	defer listener.Close()
+	addr := listen(t, func(net.Conn) { accepted.Add(1) })
 	for kind, most := range map[string]int32{"node": 4, "failover": 4, "cluster": 8} { // a cluster's topology is looked for meanwhile
-		metadata := map[string]string{"redisHost": listener.Addr().String(), "redisMaxRetries": "3", "redisMaxRetryInterval": "1ms"}
+		metadata := map[string]string{"redisHost": addr, "redisMaxRetries": "3", "redisMaxRetryInterval": "1ms"}
 		switch kind {
 		case "failover":
 			metadata["failover"], metadata["sentinelMasterName"] = "true", "m"
@@ -535,22 +521,10 @@ func TestRefusedByServer(t *testing.T) {
 	require.NoError(t, <-call)
 	assert.Equal(t, "1", srv.Do(t, "get", "n"))
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	var server sync.WaitGroup
-	server.Go(func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.WriteString(c, "-DENIED Redis is running in protected mode because ...\r\n")
-			_, _ = c.Read(make([]byte, 1024))
-			_ = c.Close()
-		}
+	addr := listen(t, func(c net.Conn) {
+		_, _ = io.WriteString(c, "-DENIED Redis is running in protected mode because ...\r\n")
+		_, _ = c.Read(make([]byte, 1024))
 	})
-	defer server.Wait()
-	defer listener.Close()
-	_, err = NewRedisBinding(map[string]string{"redisHost": listener.Addr().String()})
+	_, err = NewRedisBinding(map[string]string{"redisHost": addr})
 	assert.ErrorContains(t, err, "DENIED Redis is running in protected mode because ... (the server runs in protected mode: give it a password")
 }

@@ -12,15 +12,20 @@ import (
 	"github.com/redisbinding/redisbinding/internal/redistest"
 )
 
+// creates says, each time it is asked, whether a create succeeds.
+func creates(binding *RedisBinding) func() bool {
+	return func() bool {
+		_, err := binding.Invoke(context.Background(), create("k", "w"))
+		return err == nil
+	}
+}
+
 func TestSentinelFailover(t *testing.T) {
 	setup := redistest.StartSentinel(t)
 	binding := newBinding(t, setup.Fields())
 	invoke(t, binding, create("k", "v"))
 	setup.Servers[0].Kill()
-	assert.Eventually(t, func() bool {
-		_, err := binding.Invoke(context.Background(), create("k", "w"))
-		return err == nil
-	}, 30*time.Second, 50*time.Millisecond)
+	assert.Eventually(t, creates(binding), 30*time.Second, 50*time.Millisecond)
 	assert.Equal(t, "w", setup.Servers[1].Do(t, "get", "k"))
 }
 
@@ -69,10 +74,7 @@ func TestSentinelsAreLearnt(t *testing.T) {
 	invoke(t, binding, create("k", "v"))
 	// Another one is subscribed to, whose word is taken.
 	setup.Servers[0].Kill()
-	assert.Eventually(t, func() bool {
-		_, err := binding.Invoke(context.Background(), create("k", "w"))
-		return err == nil
-	}, 30*time.Second, 50*time.Millisecond)
+	assert.Eventually(t, creates(binding), 30*time.Second, 50*time.Millisecond)
 }
 
 // When the primary has moved, no connection to the old one is left in use: it
