@@ -103,8 +103,9 @@ var _ OutputBinding = (*RedisBinding)(nil)
 // Bad fields are reported all at once, as *[MetadataError] joined together.
 // After an error no goroutine and no connection is left behind.
 //
-// The binding runs one goroutine of its own, which closes idle connections
-// (none when idleTimeout or idleCheckFrequency is "-1"); Close ends it.
+// The binding runs a goroutine that closes idle connections (unless idleTimeout
+// or idleCheckFrequency is "-1"), and with failover one that listens to a
+// sentinel; Close ends them.
 func NewRedisBinding(metadata map[string]string, opts ...Option) (*RedisBinding, error) {
 	o := newOptions(opts)
 	m, errs := parseMetadata(metadata)
