@@ -58,7 +58,7 @@ func newClient(m *Metadata) *client {
 	switch {
 	case m.Failover:
 		// For redisType cluster too: there is one primary either way.
-		c.sentinels = newSentinels(m, newDialer(m.DialTimeout, opts.TLSConfig, &idleConns{}), c.dialer.idle.closeOthers)
+		c.sentinels = newSentinels(opts, newDialer(m.DialTimeout, opts.TLSConfig, &idleConns{}), c.dialer.idle.closeOthers)
 		opts.Dialer = c.dialer.dialTo(c.sentinels.primary)
 		c.redis = redis.NewClient(opts.Simple())
 		c.background.Go(c.sentinels.follow)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -45,31 +44,22 @@ const checkInterval = 3 * time.Second
 // resubscribePause is how long to wait before another sentinel is subscribed to.
 const resubscribePause = 200 * time.Millisecond
 
-func newSentinels(m *Metadata, dialer *dialer, moved func(primary string)) *sentinels {
-	return &sentinels{
-		name:   m.SentinelMasterName,
-		dialer: dialer,
-		moved:  moved,
-		opts: redis.Options{
-			Dialer:                dialer.dial,
-			Protocol:              3,
-			Username:              m.SentinelUsername,
-			Password:              string(m.SentinelPassword),
-			MaxRetries:            -1,
-			DialTimeout:           m.DialTimeout,
-			ReadTimeout:           noneAsMinusOne(m.ReadTimeout),
-			WriteTimeout:          noneAsMinusOne(m.WriteTimeout),
-			ContextTimeoutEnabled: true,
-			PoolSize:              1,
-			PipelinePoolSize:      -1,
-			DisableIdentity:       true,
-			MaintNotificationsConfig: &maintnotifications.Config{
-				Mode: maintnotifications.ModeDisabled,
-			},
-		},
-		addrs:   slices.Clone(m.addrs),
+// newSentinels takes the options of the client of the primary: those of the
+// sentinels differ only in whom they authenticate as, and that one connection at
+// a time is enough.
+func newSentinels(opts *redis.UniversalOptions, dialer *dialer, moved func(primary string)) *sentinels {
+	s := &sentinels{
+		name:    opts.MasterName,
+		opts:    *opts.Simple(),
+		dialer:  dialer,
+		moved:   moved,
+		addrs:   slices.Clone(opts.Addrs),
 		started: make(chan struct{}),
 	}
+	s.opts.Dialer = dialer.dial
+	s.opts.Username, s.opts.Password = opts.SentinelUsername, opts.SentinelPassword
+	s.opts.DB, s.opts.PoolSize, s.opts.MinIdleConns = 0, 1, 0
+	return s
 }
 
 // client returns a client of one sentinel, to be closed by the caller.
