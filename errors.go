@@ -80,6 +80,9 @@ func withoutArguments(text string) string { return repeatedArguments.ReplaceAllS
 // withoutSecrets returns err, or when its text repeats arguments of a command,
 // an error in its place that does not, nor does what it wraps.
 func withoutSecrets(err error) error {
+	if err == nil { // what an error wraps that could wrap
+		return nil
+	}
 	text := withoutArguments(err.Error())
 	if text == err.Error() {
 		return err
