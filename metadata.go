@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"maps"
 	"math"
 	"reflect"
 	"runtime"
@@ -247,8 +248,8 @@ var (
 // ParseMetadata reads and checks the metadata of a binding. Names are matched
 // without regard to case; an empty value is an absent one. Every bad field is
 // reported, each once, as a *[MetadataError], joined with errors.Join in the
-// order of the struct. Names that are
-// no field are no error: they are listed in Metadata.Unknown.
+// order of the struct. Names that are no field are no error: they are listed in
+// Metadata.Unknown.
 //
 // Nothing is connected to. The result is the caller's own.
 func ParseMetadata(properties map[string]string) (*Metadata, error) {
@@ -374,39 +375,34 @@ func (p *parser) collect(properties map[string]string) {
 // decode puts one value into its field. One at a time, because mapstructure's
 // own collected errors lose the field's name and the error's type.
 func (p *parser) decode(name, value string) {
-	var reason string
+	var refused error // mapstructure keeps the text of it, in words of its own
 	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
 		Result: p.m,
 		DecodeHook: func(_, to reflect.Type, data any) (any, error) {
-			var v any
 			text, ok := data.(string)
 			if !ok {
 				return data, nil
 			}
+			var v any = text
 			switch {
-			case name == "ttlInSeconds" && to == reflect.TypeFor[time.Duration]():
-				v, reason = orReason(parseTTL(text))
+			case to == reflect.TypeFor[time.Duration]() && name == "ttlInSeconds":
+				v, refused = parseTTL(text)
 			case to == reflect.TypeFor[time.Duration]():
-				v, reason = bounds[name].duration(text)
+				v, refused = bounds[name].duration(text)
 			case to.Kind() == reflect.Int:
-				v, reason = bounds[name].number(text)
+				v, refused = bounds[name].number(text)
 			case to.Kind() == reflect.Bool:
-				v, reason = orReason(parseBool(text))
-			default:
-				v = text
+				v, refused = parseBool(text)
 			}
-			if reason != "" {
-				return nil, errors.New(reason)
-			}
-			return v, nil
+			return v, refused
 		},
 	})
 	if err == nil {
 		err = decoder.Decode(map[string]string{name: value})
 	}
 	switch {
-	case reason != "":
-		p.fail(name, reason)
+	case refused != nil:
+		p.fail(name, refused.Error())
 	case err != nil: // cannot happen: every field is a string or handled by the hook
 		p.fail(name, "cannot be decoded")
 	}
@@ -456,11 +452,9 @@ func (m *Metadata) checkUnknown(strict bool, logger *slog.Logger) (errs []error)
 // nearestName returns the field that name is probably a misspelling of, or "".
 func nearestName(name string) string {
 	best, bestDistance := "", 1+max(3, len(name)/4)
-	for _, candidates := range [][]string{fieldNames, {"useAzureAD"}} {
-		for _, field := range candidates {
-			if d := editDistance(strings.ToLower(name), strings.ToLower(field)); d < bestDistance {
-				best, bestDistance = field, d
-			}
+	for _, field := range slices.AppendSeq(slices.Clone(fieldNames), maps.Keys(aliases)) {
+		if d := editDistance(strings.ToLower(name), strings.ToLower(field)); d < bestDistance {
+			best, bestDistance = field, d
 		}
 	}
 	return best

@@ -366,7 +366,7 @@ func TestUnknownFields(t *testing.T) {
 	// Together with what else is wrong.
 	metadata["poolTimeout"] = "x"
 	_, err = NewRedisBinding(metadata, WithLazyConnect(), WithStrictMetadata())
-	assert.EqualError(t, err, "redisbinding: metadata field poolTimeout: "+timeout.takesGot("x")+"\n"+
+	assert.EqualError(t, err, "redisbinding: metadata field poolTimeout: "+timeout.refuse("x").Error()+"\n"+
 		"redisbinding: metadata field UseAzureADD: is not known: did you mean useAzureAD?\n"+
 		"redisbinding: metadata field direction: is not known\n"+
 		"redisbinding: metadata field pool_size: is not known: did you mean poolSize?\n"+
@@ -498,8 +498,8 @@ func FuzzDuration(f *testing.F) {
 			t.Errorf("TTL %q is %d", value, ttl)
 		}
 		for name, b := range bounds {
-			d, reason := b.duration(value)
-			if within := int64(d) >= b.min && int64(d) <= b.max; reason == "" && !within && (!b.off || d != 0) {
+			d, err := b.duration(value)
+			if within := int64(d) >= b.min && int64(d) <= b.max; err == nil && !within && (!b.off || d != 0) {
 				t.Errorf("%s %q is %d", name, value, d)
 			}
 		}

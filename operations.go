@@ -83,9 +83,9 @@ func requestTTL(req *InvokeRequest) (time.Duration, error) {
 	if text == "" || err != nil {
 		return 0, err
 	}
-	ttl, reason := orReason(parseTTL(text))
-	if reason != "" {
-		return 0, &RequestError{Field: TTLField, Reason: reason}
+	ttl, err := parseTTL(text)
+	if err != nil {
+		return 0, &RequestError{Field: TTLField, Reason: err.Error()}
 	}
 	return ttl, nil
 }
@@ -121,9 +121,8 @@ func (b *RedisBinding) get(ctx context.Context, key string, req *InvokeRequest) 
 	}
 	remove := false
 	if text != "" {
-		var reason string
-		if remove, reason = orReason(parseBool(text)); reason != "" {
-			return nil, &RequestError{Field: DeleteField, Reason: reason}
+		if remove, err = parseBool(text); err != nil {
+			return nil, &RequestError{Field: DeleteField, Reason: err.Error()}
 		}
 	}
 	var cmd *command

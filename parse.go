@@ -1,6 +1,7 @@
 package redisbinding
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -16,13 +17,8 @@ func quoted(value string) string {
 	return strconv.Quote(value)
 }
 
-// orReason turns the error of a parse function into a MetadataError's reason.
-func orReason[T any](v T, err error) (T, string) {
-	if err != nil {
-		return v, err.Error()
-	}
-	return v, ""
-}
+// What reads a value returns an error that says what is taken and what came: the
+// Reason of a MetadataError or a RequestError, which names the field.
 
 // parseBool reads the boolean forms of the metadata.
 func parseBool(value string) (bool, error) {
@@ -59,26 +55,28 @@ func parseTTL(value string) (time.Duration, error) {
 // maxTTL is the longest TTL a time.Duration can say, some 292 years.
 const maxTTL time.Duration = 1<<63 - 1
 
-// takesGot says that the value is out of bounds.
-func (b bound) takesGot(value string) string { return "takes " + b.takes + ", got " + quoted(value) }
+// refuse says that the value is out of bounds.
+func (b bound) refuse(value string) error {
+	return errors.New("takes " + b.takes + ", got " + quoted(value))
+}
 
-// duration reads a duration within the bound, or says why it is none.
-func (b bound) duration(value string) (d time.Duration, reason string) {
+// duration reads a duration within the bound.
+func (b bound) duration(value string) (time.Duration, error) {
 	if b.off && strings.TrimSpace(value) == "-1" {
-		return 0, ""
+		return 0, nil
 	}
 	d, ok := parseDuration(value, time.Millisecond)
 	if !ok || int64(d) < b.min || int64(d) > b.max {
-		return 0, b.takesGot(value)
+		return 0, b.refuse(value)
 	}
-	return d, ""
+	return d, nil
 }
 
-// number reads a whole number within the bound, or says why it is none.
-func (b bound) number(value string) (n int, reason string) {
+// number reads a whole number within the bound.
+func (b bound) number(value string) (int, error) {
 	v, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
 	if err != nil || v < b.min || v > b.max {
-		return 0, b.takesGot(value)
+		return 0, b.refuse(value)
 	}
-	return int(v), ""
+	return int(v), nil
 }

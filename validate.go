@@ -69,8 +69,8 @@ func (p *parser) address(text string) (addr, reason string) {
 	if port == "" {
 		return net.JoinHostPort(host, strconv.Itoa(p.m.RedisPort)), ""
 	}
-	n, bad := portNumber.number(port)
-	if bad != "" {
+	n, err := portNumber.number(port)
+	if err != nil {
 		return "", "takes " + portNumber.takes + " behind the host, got " + quoted(text)
 	}
 	if p.has("redisPort") && p.m.RedisPort != n {
