@@ -108,19 +108,8 @@ func (s *sentinels) ask() (string, error) {
 		sentinel := s.client(addr)
 		defer sentinel.Close() // cuts off those who have not answered
 		asking.Go(func() {
-			hostPort, err := sentinel.GetMasterAddrByName(ctx, s.name).Result()
-			switch {
-			case errors.Is(err, redis.Nil):
-				err = fmt.Errorf("sentinel %s does not know %q: %w", addr, s.name, err)
-			case err == nil && len(hostPort) != 2:
-				err = fmt.Errorf("sentinel %s answered with %d words", addr, len(hostPort))
-			case err != nil:
-				err = fmt.Errorf("sentinel %s: %w", addr, err)
-			default:
-				answers <- answer{primary: net.JoinHostPort(hostPort[0], hostPort[1])}
-				return
-			}
-			answers <- answer{err: err}
+			primary, err := s.askOne(ctx, sentinel, addr)
+			answers <- answer{primary, err}
 		})
 	}
 	var errs []error
@@ -132,6 +121,20 @@ func (s *sentinels) ask() (string, error) {
 		errs = append(errs, a.err)
 	}
 	return "", errors.Join(errs...)
+}
+
+// askOne asks the sentinel at addr.
+func (s *sentinels) askOne(ctx context.Context, sentinel *redis.SentinelClient, addr string) (string, error) {
+	hostPort, err := sentinel.GetMasterAddrByName(ctx, s.name).Result()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return "", fmt.Errorf("sentinel %s does not know %q: %w", addr, s.name, err)
+	case err != nil:
+		return "", fmt.Errorf("sentinel %s: %w", addr, err)
+	case len(hostPort) != 2:
+		return "", fmt.Errorf("sentinel %s answered with %d words", addr, len(hostPort))
+	}
+	return net.JoinHostPort(hostPort[0], hostPort[1]), nil
 }
 
 // follow keeps a subscription to one of the sentinels, from when the primary
