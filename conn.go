@@ -90,18 +90,22 @@ func (c *conn) done() {
 // SetDeadline is what the pool calls when it takes a connection out: a use,
 // unless it has been idle for too long already.
 func (c *conn) SetDeadline(t time.Time) error {
-	since := time.Now().Add(-c.owner.timeout)
-	if c.owner.timeout > 0 && c.used.Load() <= since.UnixNano() && c.owner.spares(c.addr) {
-		c.closeIdleSince(since)
+	if timeout := c.owner.timeout; timeout > 0 {
+		since := time.Now().Add(-timeout)
+		if c.used.Load() <= since.UnixNano() && c.owner.spares(c.addr) {
+			c.closeIdleSince(since)
+		}
 	}
 	c.touch()
 	return c.Conn.SetDeadline(t)
 }
 
-// SetWriteDeadline comes before a command: a use, too, where the pool does not
-// look at connections that it takes out.
+// SetWriteDeadline comes before a command. Where the pool does not look at the
+// connections that it takes out, that is the first that is heard of a use.
 func (c *conn) SetWriteDeadline(t time.Time) error {
-	c.touch()
+	if !poolLooks {
+		c.touch()
+	}
 	return c.Conn.SetWriteDeadline(t)
 }
 
@@ -118,10 +122,10 @@ func (c *conn) Close() (err error) {
 // SyscallConn lets the pool look for a connection that the server has closed,
 // and refuses one that is closed here for being idle.
 func (c *conn) SyscallConn() (syscall.RawConn, error) {
-	raw, ok := c.raw.(syscall.Conn)
 	if c.used.Load() == givenUp {
 		return nil, net.ErrClosed
 	}
+	raw, ok := c.raw.(syscall.Conn)
 	if !ok {
 		return nil, errors.ErrUnsupported
 	}
