@@ -40,12 +40,12 @@ func newClient(m *Metadata) *client {
 	opts.MaxRetries = -1
 	reap := m.IdleTimeout > 0 && m.IdleCheckFrequency > 0
 	if reap && poolLooks {
-		// Connections are refused for being idle by idleConns, which spares those
+		// Connections are refused for being idle by connSet, which spares those
 		// that minIdleConns keeps.
 		opts.ConnMaxIdleTime = -1
 	}
 	c := &client{
-		dialer:     newDialer(m.DialTimeout, opts.TLSConfig, &idleConns{timeout: m.IdleTimeout, keep: m.MinIdleConns}),
+		dialer:     newDialer(m.DialTimeout, opts.TLSConfig, &connSet{timeout: m.IdleTimeout, keep: m.MinIdleConns}),
 		maxRetries: m.RedisMaxRetries,
 		minPause:   m.RedisMinRetryInterval,
 		maxPause:   m.RedisMaxRetryInterval,
@@ -58,7 +58,7 @@ func newClient(m *Metadata) *client {
 	switch {
 	case m.Failover:
 		// For redisType cluster too: there is one primary either way.
-		c.sentinels = newSentinels(opts, newDialer(m.DialTimeout, opts.TLSConfig, &idleConns{}), c.dialer.idle.closeOthers)
+		c.sentinels = newSentinels(opts, newDialer(m.DialTimeout, opts.TLSConfig, &connSet{}), c.dialer.conns.closeOthers)
 		opts.Dialer = c.dialer.dialTo(c.sentinels.primary)
 		c.redis = redis.NewClient(opts.Simple())
 		c.background.Go(c.sentinels.follow)
@@ -73,7 +73,7 @@ func newClient(m *Metadata) *client {
 		c.redis = redis.NewClient(opts.Simple())
 	}
 	if reap {
-		c.background.Go(func() { c.dialer.idle.run(c.dialer.ctx, m.IdleCheckFrequency) })
+		c.background.Go(func() { c.dialer.conns.run(c.dialer.ctx, m.IdleCheckFrequency) })
 	}
 	return c
 }

@@ -236,10 +236,10 @@ func TestDataMayBeReusedAfterCancellation(t *testing.T) {
 
 // writing says whether something is being written to, or read from, a connection.
 func writing(binding *RedisBinding) bool {
-	idle := binding.client.dialer.idle
-	idle.mu.Lock()
-	defer idle.mu.Unlock()
-	for c := range idle.conns {
+	conns := binding.client.dialer.conns
+	conns.mu.Lock()
+	defer conns.mu.Unlock()
+	for c := range conns.open {
 		if c.busy.Load() > 0 {
 			return true
 		}

@@ -16,7 +16,7 @@ type conn struct {
 	net.Conn
 	raw   net.Conn
 	addr  string
-	owner *idleConns
+	owner *connSet
 
 	used  atomic.Int64 // Unix time of the last use in nanoseconds, or given up
 	busy  atomic.Int32 // reads and writes under way

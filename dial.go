@@ -25,7 +25,7 @@ type dialer struct {
 	tcp     net.Dialer
 	tls     *tls.Config
 	timeout time.Duration
-	idle    *idleConns
+	conns   *connSet
 
 	// ctx ends with the client, and with it every dial under way.
 	ctx    context.Context
@@ -37,7 +37,7 @@ type dialer struct {
 	shared singleflight.Group
 }
 
-func newDialer(timeout time.Duration, config *tls.Config, idle *idleConns) *dialer {
+func newDialer(timeout time.Duration, config *tls.Config, conns *connSet) *dialer {
 	d := &dialer{
 		tcp: net.Dialer{
 			// Notices a peer that vanished without a word within 45 s.
@@ -45,7 +45,7 @@ func newDialer(timeout time.Duration, config *tls.Config, idle *idleConns) *dial
 		},
 		tls:     config,
 		timeout: timeout,
-		idle:    idle,
+		conns:   conns,
 	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	return d
@@ -108,7 +108,7 @@ func (d *dialer) handshake(ctx context.Context, network, addr string) (net.Conn,
 		return nil, d.orTimeout(err, "dial "+addr)
 	}
 	if d.tls == nil {
-		return d.idle.track(addr, raw, raw), nil
+		return d.conns.track(addr, raw, raw), nil
 	}
 	config := d.tls
 	if config.ServerName == "" {
@@ -121,7 +121,7 @@ func (d *dialer) handshake(ctx context.Context, network, addr string) (net.Conn,
 		doing := "TLS handshake with " + addr
 		return nil, d.orTimeout(fmt.Errorf("%s: %w", doing, err), doing)
 	}
-	return d.idle.track(addr, secure, raw), nil
+	return d.conns.track(addr, secure, raw), nil
 }
 
 // dialTo is dial to an address that has to be found first.
@@ -138,7 +138,7 @@ func (d *dialer) dialTo(find func(context.Context) (string, error)) func(context
 // close ends all dials and closes all connections.
 func (d *dialer) close() {
 	d.cancel()
-	d.idle.closeAll()
+	d.conns.closeAll()
 }
 
 // orTimeout returns err, or a dialTimeoutError when that is what it means.

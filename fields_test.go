@@ -408,11 +408,11 @@ func opened(binding *RedisBinding) (n int) {
 }
 
 func openedByAddr(binding *RedisBinding) map[string]int {
-	idle := binding.client.dialer.idle
-	idle.mu.Lock()
-	defer idle.mu.Unlock()
+	conns := binding.client.dialer.conns
+	conns.mu.Lock()
+	defer conns.mu.Unlock()
 	n := map[string]int{}
-	for c := range idle.conns {
+	for c := range conns.open {
 		n[c.addr]++
 	}
 	return n
