@@ -109,21 +109,20 @@ var _ OutputBinding = (*RedisBinding)(nil)
 func NewRedisBinding(metadata map[string]string, opts ...Option) (*RedisBinding, error) {
 	o := newOptions(opts)
 	m, errs := parseMetadata(metadata)
-	if errs = append(errs, m.checkUnknown(o.strict, o.logger)...); len(errs) > 0 {
+	if errs = append(errs, m.checkUnknown(o.strict, o.logger)...); o.credential != nil && !m.UseEntraID {
+		errs = append(errs, &MetadataError{Field: "useEntraID", Reason: "must be true when a token credential is given"})
+	}
+	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	if m.UseEntraID {
-		return nil, &MetadataError{Field: "useEntraID",
-			Reason: "Microsoft Entra ID is not available in this version: use redisPassword"}
-	}
 
-	b := &RedisBinding{metadata: m, logger: o.logger, client: newClient(m)}
+	b := &RedisBinding{metadata: m, logger: o.logger, client: newClient(m, o.tokens(m))}
 	if o.lazy {
 		return b, nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), m.DialTimeout)
 	defer cancel()
-	if err := b.client.ping(ctx); err != nil {
+	if err := b.client.start(ctx); err != nil {
 		_ = b.Close()
 		return nil, m.explainStart(err)
 	}

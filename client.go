@@ -26,15 +26,18 @@ type client struct {
 	cluster *redis.ClusterClient
 	// sentinels find the server of a failover client; else nil.
 	sentinels *sentinels
+	// tokens are what connections authenticate with; nil without Entra ID.
+	tokens *tokens
 
 	calls      inflight       // calls that end by themselves, which Close waits for
 	workers    inflight       // what goes on behind calls that their context has ended
-	background sync.WaitGroup // closing idle connections, following the primary
+	background sync.WaitGroup // closing idle connections, following the primary, renewing the token
 }
 
 // newClient returns a client of the kind the metadata describes. The kind
 // follows from redisType and failover, never from the number of addresses.
-func newClient(m *Metadata) *client {
+// Without tokens it authenticates with the password in the metadata, if any.
+func newClient(m *Metadata, tokens *tokens) *client {
 	opts := m.UniversalOptions()
 	// Retries are made by send, and nowhere below it, where they would multiply.
 	opts.MaxRetries = -1
@@ -50,10 +53,17 @@ func newClient(m *Metadata) *client {
 		minPause:   m.RedisMinRetryInterval,
 		maxPause:   m.RedisMaxRetryInterval,
 		unbounded:  m.ReadTimeout == 0 || m.WriteTimeout == 0,
+		tokens:     tokens,
 	}
 	c.calls.init()
 	c.workers.init()
 	opts.Dialer = c.dialer.dial
+	if tokens != nil {
+		opts.StreamingCredentialsProvider = tokens
+		c.dialer.ready = tokens.ready
+		tokens.retire = c.dialer.conns.closeUnused
+		c.background.Go(func() { tokens.run(c.dialer.ctx) })
+	}
 
 	switch {
 	case m.Failover:
@@ -169,7 +179,7 @@ func orContextError(ctx context.Context, err error) error {
 // send sends a command, again where that is allowed and may help.
 func (c *client) send(ctx context.Context, cmd *command) error {
 	for attempt := 0; ; attempt++ {
-		err := c.redis.Process(ctx, cmd)
+		err := c.blameToken(c.redis.Process(ctx, cmd))
 		switch {
 		case err == nil || errors.Is(err, redis.Nil):
 			return err
@@ -190,6 +200,25 @@ func (c *client) send(ctx context.Context, cmd *command) error {
 			return ErrClosed
 		}
 	}
+}
+
+// blameToken adds to an error of a connection that its token may be the cause.
+func (c *client) blameToken(err error) error {
+	if err == nil || c.tokens == nil || notSent(err) {
+		return err
+	}
+	refused := redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH")
+	if !refused && !isTransport(err) {
+		return err
+	}
+	if expired := c.tokens.expired(); expired != nil {
+		return fmt.Errorf("%w: %w", err, expired)
+	}
+	if refused {
+		user, _ := c.tokens.newest().BasicAuth()
+		return fmt.Errorf("%w: user %s", err, user)
+	}
+	return err
 }
 
 // mayRetry says whether the command may be sent again after err, and whether
@@ -237,8 +266,24 @@ func (c *client) pause(attempt int) time.Duration {
 	return min(d+rand.N(d/2+1), c.maxPause) //nolint:gosec // chance, not secrecy
 }
 
-// ping asks a server for a sign of life.
+// start makes the first connection.
+func (c *client) start(ctx context.Context) error {
+	if c.tokens != nil {
+		if err := c.tokens.ready(ctx); err != nil {
+			return c.dialer.orTimeout(err, tokenFromEntraID)
+		}
+	}
+	return c.ping(ctx)
+}
+
+// ping asks a server for a sign of life. A server may not mind yet that the
+// token has expired: who pings wants to know.
 func (c *client) ping(ctx context.Context) error {
+	if c.tokens != nil {
+		if err := c.tokens.ready(ctx); err != nil {
+			return err
+		}
+	}
 	cmd, want := newCommand(ctx, true, "ping"), "PONG"
 	if c.cluster != nil {
 		// To a primary, any of them: a command without a key would go to any

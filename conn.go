@@ -20,6 +20,7 @@ type conn struct {
 
 	used  atomic.Int64 // Unix time of the last use in nanoseconds, or given up
 	busy  atomic.Int32 // reads and writes under way
+	out   atomic.Bool  // taken out of the pool, and nothing read since
 	read  atomic.Bool  // something was read
 	close sync.Once
 
@@ -44,7 +45,7 @@ func (c *conn) touch() {
 // which refuses one that was given up: either it is used, or it is closed.
 func (c *conn) closeIdleSince(since time.Time) {
 	used := c.used.Load()
-	if c.busy.Load() == 0 && used <= since.UnixNano() && c.used.CompareAndSwap(used, givenUp) {
+	if c.busy.Load() == 0 && !c.out.Load() && used <= since.UnixNano() && c.used.CompareAndSwap(used, givenUp) {
 		_ = c.Close()
 	}
 }
@@ -53,8 +54,11 @@ func (c *conn) Read(b []byte) (int, error) {
 	c.busy.Add(1)
 	defer c.done()
 	n, err := c.Conn.Read(b)
-	if n > 0 && c.read.CompareAndSwap(false, true) {
-		c.refused.Store(refusal(b[:n]))
+	if n > 0 {
+		c.out.Store(false)
+		if c.read.CompareAndSwap(false, true) {
+			c.refused.Store(refusal(b[:n]))
+		}
 	}
 	if refused := c.refused.Load(); refused != nil {
 		return 0, refused
@@ -96,6 +100,7 @@ func (c *conn) SetDeadline(t time.Time) error {
 			c.closeIdleSince(since)
 		}
 	}
+	c.out.Store(true)
 	c.touch()
 	return c.Conn.SetDeadline(t)
 }

@@ -3,6 +3,7 @@ package redisbinding
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -39,13 +40,10 @@ func (s *connSet) run(ctx context.Context, every time.Duration) {
 // closeIdle closes, of the connections to each address, all idle ones but the
 // keep most recently used.
 func (s *connSet) closeIdle(now time.Time) {
-	s.mu.Lock()
 	byAddr := map[string][]*conn{}
-	for c := range s.open {
+	for _, c := range s.all() {
 		byAddr[c.addr] = append(byAddr[c.addr], c)
 	}
-	s.mu.Unlock()
-
 	for _, conns := range byAddr {
 		if len(conns) <= s.keep {
 			continue
@@ -55,6 +53,20 @@ func (s *connSet) closeIdle(now time.Time) {
 			c.closeIdleSince(now.Add(-s.timeout))
 		}
 	}
+}
+
+// closeUnused closes every connection that has not been used since.
+func (s *connSet) closeUnused(since time.Time) {
+	for _, c := range s.all() {
+		c.closeIdleSince(since)
+	}
+}
+
+// all returns the open connections.
+func (s *connSet) all() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.open))
 }
 
 // spares says whether there are more connections to the address than to keep.
@@ -98,16 +110,10 @@ func (s *connSet) closeAll() {
 
 // closeOthers closes every connection to another address.
 func (s *connSet) closeOthers(addr string) {
-	s.mu.Lock()
-	var others []*conn
-	for c := range s.open {
+	for _, c := range s.all() {
 		if c.addr != addr {
-			others = append(others, c)
+			_ = c.Close()
 		}
-	}
-	s.mu.Unlock()
-	for _, c := range others {
-		_ = c.Close()
 	}
 }
 

@@ -26,6 +26,8 @@ type dialer struct {
 	tls     *tls.Config
 	timeout time.Duration
 	conns   *connSet
+	// ready says whether there is something to authenticate with; nil: always.
+	ready func(context.Context) error
 
 	// ctx ends with the client, and with it every dial under way.
 	ctx    context.Context
@@ -53,6 +55,11 @@ func newDialer(timeout time.Duration, config *tls.Config, conns *connSet) *diale
 
 // dial is the Dialer of the go-redis options.
 func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if d.ready != nil {
+		if err := d.ready(ctx); err != nil {
+			return failLater(nil, d.orTimeout(err, tokenFromEntraID))
+		}
+	}
 	c, err := d.dialOrShare(ctx, network, addr)
 	return failLater(c, err)
 }

@@ -113,10 +113,13 @@ func (e censoredError) Error() string { return e.text }
 func (e censoredError) Unwrap() []error { return e.causes }
 
 // isTransport says whether err is about the connection to Redis: not a reply,
-// not the caller's context, not the caller's mistake.
+// not the caller's context, not the caller's mistake, not the token.
 func isTransport(err error) bool {
-	var reply redis.Error
-	return !errors.As(err, &reply) && !errors.Is(err, redis.ErrPoolTimeout) &&
+	var (
+		reply   redis.Error
+		noToken *tokenError
+	)
+	return !errors.As(err, &reply) && !errors.As(err, &noToken) && !errors.Is(err, redis.ErrPoolTimeout) &&
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) &&
 		!errors.Is(err, ErrClosed)
 }
@@ -138,8 +141,13 @@ func (m *Metadata) advice(err error, starting bool) string {
 		reply     redis.Error
 		op        *net.OpError
 		tooLate   *dialTimeoutError
+		noToken   *tokenError
 	)
 	switch {
+	case errors.As(err, &noToken):
+		return "" // it says what Entra ID says
+	case errors.As(err, &tooLate) && tooLate.doing == tokenFromEntraID:
+		return "raise dialTimeout if it takes longer"
 	case errors.As(err, &unknownCA):
 		return "set caCert to the CA that signed the server's certificate"
 	case errors.As(err, &wrongName):
@@ -174,6 +182,9 @@ func (m *Metadata) adviceOnReply(text string) string {
 		return "set redisPassword, and redisUsername for an ACL user"
 	case strings.HasPrefix(text, "WRONGPASS"), strings.HasPrefix(text, "invalid password"),
 		strings.HasPrefix(text, "invalid username-password"):
+		if m.UseEntraID {
+			return "give the identity access to the cache, with a data access policy such as Data Owner; its user name there is its object ID"
+		}
 		if m.Failover {
 			return "check redisUsername and redisPassword, and for the sentinels sentinelUsername and sentinelPassword"
 		}

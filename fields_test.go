@@ -41,6 +41,7 @@ func TestEveryFieldOnEverySetup(t *testing.T) {
 		"dialTimeout": "4s", "readTimeout": "4s", "writeTimeout": "4s", "poolSize": "3", "poolTimeout": "4s", "maxConnAge": "1m",
 		"minIdleConns": "2", "idleCheckFrequency": "10ms", "idleTimeout": "30s", "ttlInSeconds": "100", "redeliverInterval": "30s",
 		"processingTimeout": "0", "azureEnvironment": "AzurePublicCloud", "azureTenantID": "t", "azureClientID": "c", "useEntraID": "false",
+		"azureRedisScope": "s", "azureObjectID": "o",
 	}
 	for _, setup := range redistest.Setups(t) {
 		t.Run(setup.Name, func(t *testing.T) {
@@ -472,14 +473,8 @@ func TestFieldTTLInSeconds(t *testing.T) {
 
 func TestFieldsWithoutEffect(t *testing.T) {
 	without := mustParse(t, localhost()).UniversalOptions()
-	for _, field := range []string{"redeliverInterval", "processingTimeout", "azureTenantID", "azureClientID"} {
+	for _, field := range []string{"redeliverInterval", "processingTimeout", "azureTenantID", "azureClientID",
+		"azureRedisScope", "azureObjectID"} {
 		assert.Equal(t, without, mustParse(t, localhost(field, "7s")).UniversalOptions(), field)
 	}
-}
-
-func TestFieldUseEntraID(t *testing.T) {
-	_, err := NewRedisBinding(map[string]string{"redisHost": "h:10000", "enableTLS": "true", "useEntraID": "true"})
-	var bad *MetadataError
-	require.ErrorAs(t, err, &bad)
-	assert.Equal(t, "useEntraID", bad.Field)
 }

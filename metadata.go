@@ -62,6 +62,8 @@ const (
 	DefaultProcessingTimeout = 15 * time.Second
 	// DefaultAzureEnvironment is the default of azureEnvironment.
 	DefaultAzureEnvironment = "AzurePublicCloud"
+	// DefaultAzureRedisScope is the default of azureRedisScope.
+	DefaultAzureRedisScope = "https://redis.azure.com/.default"
 )
 
 // Metadata is the metadata of a binding, checked and with its defaults in
@@ -176,26 +178,48 @@ type Metadata struct {
 	// an output binding redelivers nothing.
 	ProcessingTimeout time.Duration `mapstructure:"processingTimeout"`
 
-	// UseEntraID authenticates with Microsoft Entra ID. It needs redisHost as
-	// host:port and enableTLS, and no redisUsername and redisPassword. The alias
-	// useAzureAD means the same. Default false.
+	// UseEntraID authenticates with tokens of Microsoft Entra ID, as Azure Cache
+	// for Redis and Azure Managed Redis take them, and renews them. It needs
+	// redisHost as host:port and enableTLS, and no redisUsername and
+	// redisPassword. The alias useAzureAD means the same. Default false.
+	//
+	// Whose tokens: those of the application that azureClientSecret or a
+	// certificate belongs to; without these, of the first that is there of the
+	// environment variables AZURE_CLIENT_ID and so on, a workload identity, a managed
+	// identity, and who is logged in to the Azure CLI. [WithTokenCredential]
+	// overrides that.
 	UseEntraID bool `mapstructure:"useEntraID"`
-	// AzureTenantID is the Entra tenant.
+	// AzureTenantID is the Entra tenant: an ID or a domain. Needed with
+	// azureClientSecret and a certificate; otherwise the tenant of the workload
+	// identity and of the CLI, default theirs.
 	AzureTenantID string `mapstructure:"azureTenantID"`
-	// AzureClientID is the application, or the user-assigned managed identity.
+	// AzureClientID is the client ID of the application (needed with
+	// azureClientSecret and a certificate), of the workload identity, or of the
+	// user-assigned managed identity. Default: the workload identity's own, and
+	// the system-assigned managed identity.
 	AzureClientID string `mapstructure:"azureClientID"`
-	// AzureClientSecret is the secret of the application. Needs useEntraID, as
-	// the three certificate fields do. Secret.
+	// AzureClientSecret is a secret of the application. Needs useEntraID,
+	// azureTenantID and azureClientID. Secret.
 	AzureClientSecret Secret `mapstructure:"azureClientSecret"`
-	// AzureCertificate is the certificate and key of the application, in PEM. Secret.
+	// AzureCertificate is a certificate of the application with its RSA key: PEM,
+	// or PKCS#12 in base64. Needs what azureClientSecret needs; give one of them. Secret.
 	AzureCertificate Secret `mapstructure:"azureCertificate"`
-	// AzureCertificateFile is the file that holds them.
+	// AzureCertificateFile is the file with the certificate and its key, in PEM
+	// or PKCS#12. It is read anew for each token. Needs what azureCertificate needs.
 	AzureCertificateFile string `mapstructure:"azureCertificateFile"`
-	// AzureCertificatePassword is the password of the certificate. Secret.
+	// AzureCertificatePassword is the password of a PKCS#12 certificate.
+	// Default empty: none. Needs azureCertificate or azureCertificateFile. Secret.
 	AzureCertificatePassword Secret `mapstructure:"azureCertificatePassword"`
-	// AzureEnvironment is the cloud: AzurePublicCloud (the default),
+	// AzureEnvironment is the cloud: AzurePublicCloud (the default; the environment
+	// variable AZURE_AUTHORITY_HOST may name another authority),
 	// AzureChinaCloud or AzureUSGovernmentCloud.
 	AzureEnvironment string `mapstructure:"azureEnvironment"`
+	// AzureRedisScope is the scope of the tokens, for clouds with another one.
+	// Default https://redis.azure.com/.default.
+	AzureRedisScope string `mapstructure:"azureRedisScope"`
+	// AzureObjectID is the user to authenticate as. Default: the token's claim
+	// oid, the object ID of the identity.
+	AzureObjectID string `mapstructure:"azureObjectID"`
 
 	// Unknown holds the names of the fields that are none of the above, sorted.
 	// [NewRedisBinding] logs them.
@@ -281,6 +305,7 @@ func parseMetadata(properties map[string]string) (*Metadata, []error) {
 			RedeliverInterval:     DefaultRedeliverInterval,
 			ProcessingTimeout:     DefaultProcessingTimeout,
 			AzureEnvironment:      DefaultAzureEnvironment,
+			AzureRedisScope:       DefaultAzureRedisScope,
 		},
 		given: map[string]string{},
 		bad:   map[string]string{},

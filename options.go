@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
@@ -15,6 +16,9 @@ type options struct {
 	logger *slog.Logger
 	lazy   bool
 	strict bool
+
+	credential azcore.TokenCredential
+	identity   func(*identity) // changes how Entra ID is reached; nil but in tests
 }
 
 func newOptions(opts []Option) *options {
@@ -23,6 +27,21 @@ func newOptions(opts []Option) *options {
 		opt(o)
 	}
 	return o
+}
+
+// tokens returns what connections authenticate with, or nil without Entra ID.
+func (o *options) tokens(m *Metadata) *tokens {
+	if !m.UseEntraID {
+		return nil
+	}
+	if o.credential != nil {
+		return newTokens(m, o.credential, o.logger)
+	}
+	who := newIdentity(m)
+	if o.identity != nil {
+		o.identity(who)
+	}
+	return newTokens(m, who, o.logger)
 }
 
 // WithLogger sets where the binding logs, overriding the default: nowhere. It
@@ -49,6 +68,18 @@ func WithStrictMetadata() Option {
 	return func(o *options) { o.strict = true }
 }
 
+// WithTokenCredential sets who gets the tokens for Microsoft Entra ID, in place of
+// what the azure fields of the metadata say and azidentity's usual sources;
+// azureRedisScope and azureObjectID hold all the same. It needs useEntraID.
+//
+// Its GetToken is called by one goroutine at a time, when a token is needed and
+// not more than once a second. It must return when its context ends, as Close
+// waits for it. It may keep tokens, as the credentials of azidentity do. A nil
+// credential is the default.
+func WithTokenCredential(credential azcore.TokenCredential) Option {
+	return func(o *options) { o.credential = credential }
+}
+
 // UniversalOptions returns the go-redis options that the metadata stands for,
 // with every default set explicitly: go-redis has other ones, and has changed
 // them. What go-redis has no option for ("-1" meaning off, redisDB on a
@@ -56,6 +87,7 @@ func WithStrictMetadata() Option {
 // client of them as [NewRedisBinding], which adds what options cannot say: its own
 // way to retry, to dial, to find the primary and to close idle connections. The
 // result is the caller's own; mind that it holds the passwords in the clear.
+// With useEntraID it holds no credentials: the tokens are the binding's.
 func (m *Metadata) UniversalOptions() *redis.UniversalOptions {
 	o := &redis.UniversalOptions{
 		Addrs:            append([]string(nil), m.addrs...),

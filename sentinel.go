@@ -58,6 +58,7 @@ func newSentinels(opts *redis.UniversalOptions, dialer *dialer, moved func(prima
 	}
 	s.opts.Dialer = dialer.dial
 	s.opts.Username, s.opts.Password = opts.SentinelUsername, opts.SentinelPassword
+	s.opts.StreamingCredentialsProvider = nil
 	s.opts.DB, s.opts.PoolSize, s.opts.MinIdleConns = 0, 1, 0
 	return s
 }

@@ -174,9 +174,7 @@ func pemBytes(text string) []byte {
 
 func (p *parser) validateEntraID() {
 	m := p.m
-	switch m.AzureEnvironment {
-	case DefaultAzureEnvironment, "AzureChinaCloud", "AzureUSGovernmentCloud":
-	default:
+	if _, known := clouds[m.AzureEnvironment]; !known {
 		p.fail("azureEnvironment", "takes AzurePublicCloud, AzureChinaCloud or AzureUSGovernmentCloud, got "+
 			quoted(m.AzureEnvironment))
 	}
@@ -198,6 +196,38 @@ func (p *parser) validateEntraID() {
 	for host := range strings.SplitSeq(m.RedisHost, ",") {
 		if _, _, err := net.SplitHostPort(strings.TrimSpace(host)); err != nil {
 			p.fail("redisHost", "takes host:port when useEntraID is true")
+		}
+	}
+	p.validateApplication()
+}
+
+// validateApplication checks how an application proves to Entra ID who it is.
+func (p *parser) validateApplication() {
+	proof := "" // the field that is used
+	for _, field := range []string{"azureClientSecret", "azureCertificate", "azureCertificateFile"} {
+		switch {
+		case !p.has(field):
+		case proof == "":
+			proof = field
+		default:
+			p.fail(field, "cannot be used together with "+proof+": set one of them")
+		}
+	}
+	if proof == "" {
+		p.needs("azureCertificate or azureCertificateFile", "azureCertificatePassword")
+		return
+	}
+	if proof == "azureClientSecret" {
+		p.needs("azureCertificate or azureCertificateFile, not azureClientSecret", "azureCertificatePassword")
+	}
+	for _, field := range []string{"azureTenantID", "azureClientID"} {
+		if !p.has(field) {
+			p.fail(field, "is required with "+proof)
+		}
+	}
+	if proof == "azureCertificate" { // a file may come later, and change
+		if _, _, err := p.m.certificate(); err != nil {
+			p.fail(proof, err.Error())
 		}
 	}
 }

@@ -1,0 +1,352 @@
+package redisbinding
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/cenkalti/backoff/v5"
+	"github.com/redis/go-redis/v9/auth"
+)
+
+const (
+	// tokenTimeout bounds one attempt to get a token. The Azure CLI takes seconds.
+	tokenTimeout = 10 * time.Second
+	// tokenRate is how long after an attempt the next one may be made.
+	tokenRate = time.Second
+	// clockCheck is how often the clock on the wall is looked at while waiting:
+	// timers stand still while a machine is suspended, tokens expire.
+	clockCheck = time.Minute
+	// failureLogPause is how long failures are not logged after one.
+	failureLogPause = time.Minute
+)
+
+// token is one token and what follows from it.
+type token struct {
+	auth.Credentials
+
+	value    string
+	acquired time.Time
+	expires  time.Time
+}
+
+// tokens keeps one living token for the whole binding and gives it to the
+// connections: it is go-redis's StreamingCredentialsProvider. A new connection
+// gets the newest token, and an open one hears of a new token and authenticates
+// again with it.
+type tokens struct {
+	credential azcore.TokenCredential
+	scope      string
+	user       string   // overrides that of the token, unless empty
+	secrets    []string // not to be repeated in errors
+	logger     *slog.Logger
+	logged     time.Time // when a failure was last logged, since the last new token
+	// retire is called some time after a new token with when it came: who has
+	// not been used since has not authenticated again, for go-redis does that
+	// when it next takes a connection out.
+	retire func(unusedSince time.Time)
+
+	wake    chan struct{} // asks run for an attempt now
+	stopped chan struct{} // closed when run has ended
+
+	mu        sync.Mutex
+	current   *token        // nil before the first
+	failure   error         // of the last attempt
+	attempted chan struct{} // closed and replaced after each attempt
+	listeners map[auth.CredentialsListener]struct{}
+}
+
+func newTokens(m *Metadata, credential azcore.TokenCredential, logger *slog.Logger) *tokens {
+	return &tokens{
+		credential: credential,
+		scope:      m.AzureRedisScope,
+		user:       m.AzureObjectID,
+		secrets: []string{string(m.AzureClientSecret), string(m.AzureCertificate),
+			string(m.AzureCertificatePassword)},
+		logger:    logger,
+		wake:      make(chan struct{}, 1),
+		stopped:   make(chan struct{}),
+		attempted: make(chan struct{}),
+		listeners: map[auth.CredentialsListener]struct{}{},
+	}
+}
+
+// run keeps the token alive until ctx ends.
+func (t *tokens) run(ctx context.Context) {
+	defer close(t.stopped)
+	pauses := &backoff.ExponentialBackOff{
+		// 1 s to 1.5 s at first, and then up to about a minute.
+		InitialInterval: tokenRate * 5 / 4, RandomizationFactor: 0.2, Multiplier: 2, MaxInterval: time.Minute,
+	}
+	for ctx.Err() == nil {
+		previous := t.newest()
+		next, err := t.acquire(ctx)
+		now := wallClock()
+		if ctx.Err() != nil {
+			return
+		}
+		switch {
+		case err != nil:
+			pause := pauseBefore(previous, now, pauses)
+			t.fail(ctx, err, previous, pause)
+			t.sleep(ctx, now.Add(pause), now)
+		case previous != nil && next.value == previous.value:
+			// Kept by the credential, which has a later idea of when to renew it.
+			t.attempt(previous, nil)
+			t.sleep(ctx, now.Add(pauseBefore(previous, now, pauses)), now)
+		default:
+			pauses.Reset()
+			t.replace(ctx, next, previous)
+			renewal := next.renewal()
+			if previous != nil {
+				t.sleep(ctx, earlier(renewal, now.Add(previous.expires.Sub(now)/2)), now)
+				t.retire(now)
+			}
+			t.sleep(ctx, renewal, now)
+		}
+	}
+}
+
+// renewal returns when to renew the token: after 75 to 90 % of its life, and
+// five minutes before the end of one that lives for more than ten. By chance,
+// because many instances of a service start together.
+func (t *token) renewal() time.Time {
+	life := t.expires.Sub(t.acquired)
+	latest := life / 10 * 9
+	if life > 10*time.Minute {
+		latest = min(latest, life-5*time.Minute)
+	}
+	earliest := min(life/4*3, latest/6*5)
+	return t.acquired.Add(max(tokenRate, earliest+rand.N(latest-earliest+1))) //nolint:gosec // chance, not secrecy
+}
+
+// pauseBefore returns how long to pause before the next attempt: growing
+// while the token lives, but so that there are some more before its end, and as
+// short as allowed without one.
+func pauseBefore(current *token, now time.Time, pauses *backoff.ExponentialBackOff) time.Duration {
+	if current == nil || !now.Before(current.expires) {
+		pauses.Reset()
+		return pauses.NextBackOff()
+	}
+	return max(tokenRate, min(pauses.NextBackOff(), current.expires.Sub(now)/2))
+}
+
+// acquire asks for a token once.
+func (t *tokens) acquire(ctx context.Context) (*token, error) {
+	attempt, cancel := context.WithTimeout(ctx, tokenTimeout)
+	defer cancel()
+	access, err := t.credential.GetToken(attempt, policy.TokenRequestOptions{Scopes: []string{t.scope}})
+	now := wallClock()
+	switch expires := access.ExpiresOn.Round(0); {
+	case err != nil && attempt.Err() != nil && ctx.Err() == nil:
+		// Not as the error of a context: no caller's has ended.
+		return nil, fmt.Errorf("no answer within %s: %w", tokenTimeout, os.ErrDeadlineExceeded)
+	case err != nil:
+		return nil, t.censor(err)
+	case !expires.After(now):
+		return nil, fmt.Errorf("got a token that had expired at %s: is the clock right?", expires.UTC().Format(time.RFC3339))
+	default:
+		user := t.user
+		if user == "" {
+			if user, err = objectIDOf(access.Token); err != nil {
+				return nil, err
+			}
+		}
+		return &token{auth.NewBasicCredentials(user, access.Token), access.Token, now, expires}, nil
+	}
+}
+
+// replace makes next the current token and tells all connections.
+func (t *tokens) replace(ctx context.Context, next, previous *token) {
+	user, _ := next.BasicAuth()
+	message := "redisbinding: acquired an Entra ID token"
+	if previous != nil {
+		message = "redisbinding: renewed the Entra ID token"
+	}
+	t.logged = time.Time{}
+	t.logger.InfoContext(ctx, message, "user", user, "expires", next.expires.UTC())
+	for _, listener := range t.attempt(next, nil) {
+		listener.OnNext(next)
+	}
+}
+
+// fail notes an attempt that has brought no token. It logs the first of many, and
+// then one a minute.
+func (t *tokens) fail(ctx context.Context, err error, current *token, pause time.Duration) {
+	t.attempt(current, err)
+	now := wallClock()
+	if now.Sub(t.logged) < failureLogPause {
+		return
+	}
+	t.logged = now
+	attrs := []any{"error", err, "retry_in", pause.Round(time.Millisecond)}
+	if current != nil {
+		attrs = append(attrs, "expires", current.expires.UTC())
+	}
+	t.logger.WarnContext(ctx, "redisbinding: no new Entra ID token", attrs...)
+}
+
+// attempt notes how an attempt has ended and returns whom a new token concerns.
+func (t *tokens) attempt(current *token, failure error) []auth.CredentialsListener {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.current, t.failure = current, failure
+	close(t.attempted)
+	t.attempted = make(chan struct{})
+	return slices.Collect(maps.Keys(t.listeners))
+}
+
+func (t *tokens) newest() *token {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.current
+}
+
+// sleep waits until a time on the wall's clock, or until somebody wants a token,
+// but not for less than tokenRate after the last attempt.
+func (t *tokens) sleep(ctx context.Context, until, attempted time.Time) {
+	for {
+		left := until.Sub(wallClock())
+		if left <= 0 {
+			return
+		}
+		timer := time.NewTimer(min(left, clockCheck))
+		select {
+		case <-timer.C:
+		case <-t.wake:
+			timer.Stop()
+			if current := t.newest(); current == nil || !wallClock().Before(current.expires) {
+				until = earlier(until, attempted.Add(tokenRate))
+			}
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+// Subscribe is called by go-redis for each connection that it opens, and what
+// it returns when it closes one.
+func (t *tokens) Subscribe(listener auth.CredentialsListener) (auth.Credentials, auth.UnsubscribeFunc, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current == nil { // not after ready
+		return nil, nil, errNoToken
+	}
+	t.listeners[listener] = struct{}{}
+	return t.current, func() error {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.listeners, listener)
+		return nil
+	}, nil
+}
+
+var errNoToken = errors.New("no token yet")
+
+// ready returns nil as soon as there is a living token, and otherwise why there
+// is none as soon as that is known, or that ctx has ended.
+func (t *tokens) ready(ctx context.Context) error {
+	for {
+		t.mu.Lock()
+		current, failure, attempted := t.current, t.failure, t.attempted
+		t.mu.Unlock()
+		switch {
+		case current != nil && wallClock().Before(current.expires):
+			return nil
+		case failure != nil:
+			return missingToken(current, failure)
+		}
+		select {
+		case t.wake <- struct{}{}: // its end has been slept through
+		default:
+		}
+		select {
+		case <-attempted:
+		case <-t.stopped:
+			return ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// expired returns why the token that there was lives no more, or nil.
+func (t *tokens) expired() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current == nil || wallClock().Before(t.current.expires) {
+		return nil
+	}
+	failure := t.failure
+	if failure == nil {
+		failure = errNoToken
+	}
+	return missingToken(t.current, failure)
+}
+
+// tokenFromEntraID is what a time-out says was waited for.
+const tokenFromEntraID = "token from Entra ID"
+
+// tokenError says that there is no living token, and why.
+type tokenError struct {
+	text  string
+	cause error
+}
+
+func missingToken(last *token, cause error) *tokenError {
+	if last == nil {
+		return &tokenError{"no Entra ID token: " + cause.Error(), cause}
+	}
+	return &tokenError{fmt.Sprintf("the Entra ID token expired at %s and could not be renewed: %v",
+		last.expires.UTC().Format(time.RFC3339), cause), cause}
+}
+
+func (e *tokenError) Error() string { return e.text }
+
+func (e *tokenError) Unwrap() error { return e.cause }
+
+// jwtPattern is a JWT in a text: an access token, or what an identity proves itself with.
+var jwtPattern = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]*`)
+
+// censor returns err with its text on one line and without what is secret. What
+// err wraps can be reached through it unless that could show a secret, or pass
+// for the end of a caller's context.
+func (t *tokens) censor(err error) error {
+	text := jwtPattern.ReplaceAllString(err.Error(), "***")
+	for _, secret := range t.secrets {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, "***")
+		}
+	}
+	var censored censoredError
+	if text == err.Error() && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		censored.causes = []error{err}
+	}
+	// azidentity draws lines around what the authority has answered.
+	text = strings.ReplaceAll(text, strings.Repeat("-", 80), " ")
+	censored.text = strings.Join(strings.Fields(text), " ")
+	return censored
+}
+
+// wallClock is the time without the reading of the monotonic clock, which
+// stands still while a machine is suspended.
+func wallClock() time.Time { return time.Now().Round(0) }
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
