@@ -102,9 +102,17 @@ func encodePEM(kind string, bytes []byte) []byte {
 func (c *Certificates) clientConfig() *tls.Config {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(c.CA)
+	config := c.serverConfig()
+	config.RootCAs = roots
+	return config
+}
+
+// serverConfig returns the TLS settings of a server that asks for no client
+// certificate.
+func (c *Certificates) serverConfig() *tls.Config {
 	pair, err := tls.X509KeyPair(c.Cert, c.Key)
 	if err != nil {
 		panic("redistest: " + err.Error()) // The pair was made above.
 	}
-	return &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 }

@@ -25,8 +25,14 @@ func startCluster(s *Setup, dir string) error {
 		}
 		addrs = append(addrs, node.Addr)
 	}
+	return s.makeCluster(addrs)
+}
 
-	args := append([]string{"--cluster", "create"}, addrs...)
+// makeCluster makes a cluster of the six servers, which are at addrs for each
+// other and for clients. args are further arguments of redis-cli.
+func (s *Setup) makeCluster(addrs []string, args ...string) error {
+	args = append(args, "--cluster", "create")
+	args = append(args, addrs...)
 	args = append(args, "--cluster-replicas", "1", "--cluster-yes")
 	// It waits without end for nodes that do not join.
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)

@@ -3,14 +3,17 @@
 // [Start] gives a test a server of its own. [Plain], [ACL], [TLS], [Sentinel]
 // and [Cluster] give it a [Setup], one of the kinds of Redis a binding can be
 // pointed at, which all tests of the process share; tests that break things
-// take a [StartTLS], [StartSentinel] or [StartCluster] of their own. Every
-// server listens on a free port of 127.0.0.1 only.
+// take a [StartTLS], [StartSentinel] or [StartCluster] of their own.
+// [StartEntra] and [StartEntraCluster] give a test a Redis with the tokens of
+// Microsoft Entra ID for passwords. Every server listens on a free port of
+// 127.0.0.1 only.
 //
 // redis-server, redis-cli and sh must be on PATH. Without them a test is
 // skipped, and fails when the environment variable CI is "true".
 package redistest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -48,18 +51,35 @@ type silentLogger struct{}
 func (silentLogger) Printf(context.Context, string, ...any) {}
 
 // requirePrograms skips the test when a program that runs the servers is
-// missing, except in CI, where a skipped test would go unnoticed.
+// missing.
 func requirePrograms(t testing.TB) {
 	t.Helper()
 	for _, name := range []string{"redis-server", "redis-cli", "sh"} {
 		if _, err := exec.LookPath(name); err == nil {
 			continue
 		}
-		message := name + " is not on PATH: install Redis 7 with `make deps` or the system's package manager" +
-			" (apt-get install redis-server, brew install redis)"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(message)
-		}
-		t.Skip(message)
+		skip(t, name+" is not on PATH: install Redis 7 with `make deps` or the system's package manager"+
+			" (apt-get install redis-server, brew install redis)")
 	}
+}
+
+// requireTLS skips the test when there is no redis-server that speaks TLS.
+func requireTLS(t testing.TB) {
+	t.Helper()
+	requirePrograms(t)
+
+	// It ends at once: either it does not know the directive or not the port.
+	out, _ := exec.Command("redis-server", "--tls-port", "none").CombinedOutput()
+	if bytes.Contains(out, []byte("Bad directive")) {
+		skip(t, "the redis-server on PATH was built without TLS: install one that was built with it")
+	}
+}
+
+// skip skips the test, except in CI, where a skipped test would go unnoticed.
+func skip(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
 }

@@ -2,7 +2,7 @@ package redistest
 
 import (
 	"bytes"
-	"io"
+	"context"
 	"net"
 	"strings"
 	"sync"
@@ -15,14 +15,11 @@ import (
 type Proxy struct {
 	Addr string // where clients connect
 
-	target   string
-	listener net.Listener
-	swallow  atomic.Bool
+	relay   *relay
+	swallow atomic.Bool
 
-	mu    sync.Mutex
-	sent  bytes.Buffer // all that clients have sent
-	conns []net.Conn
-	done  sync.WaitGroup
+	mu   sync.Mutex
+	sent bytes.Buffer // all that clients have sent
 }
 
 // StartProxy starts a proxy in front of the server, for this test only.
@@ -32,13 +29,12 @@ func StartProxy(t testing.TB, s *Server) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Addr: listener.Addr().String(), target: s.Addr, listener: listener}
-	p.done.Go(p.accept)
-	t.Cleanup(func() {
-		_ = listener.Close()
-		p.Cut()
-		p.done.Wait()
-	})
+	p := &Proxy{Addr: listener.Addr().String()}
+	dial := func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", s.Addr)
+	}
+	p.relay = startRelay(listener, dial, func(net.Conn) watcher { return proxied{p} })
+	t.Cleanup(p.relay.close)
 	return p
 }
 
@@ -54,64 +50,22 @@ func (p *Proxy) Sent(command string) int {
 }
 
 // Cut closes all connections.
-func (p *Proxy) Cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.conns {
-		_ = c.Close()
-	}
-	p.conns = nil
-}
+func (p *Proxy) Cut() { p.relay.cut() }
 
-func (p *Proxy) accept() {
-	for {
-		client, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		server, err := net.Dial("tcp", p.target)
-		if err != nil {
-			_ = client.Close()
-			continue
-		}
-		p.mu.Lock()
-		p.conns = append(p.conns, client, server)
-		p.mu.Unlock()
-		p.done.Go(func() { p.pass(server, client, p.record) })
-		p.done.Go(func() { p.pass(client, server, p.mayReply) })
-	}
-}
+// proxied is a connection through a Proxy, which treats all of them alike.
+type proxied struct{ *Proxy }
 
-// pass copies from one side to the other, as long as the filter lets it, and
-// then closes both.
-func (p *Proxy) pass(to io.WriteCloser, from io.ReadCloser, filter func([]byte) bool) {
-	defer func() { _, _ = to.Close(), from.Close() }()
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buf)
-		if n > 0 {
-			if !filter(buf[:n]) {
-				return
-			}
-			if _, err := to.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-func (p *Proxy) record(data []byte) bool {
+func (p proxied) request(data []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sent.Write(data)
 	return true
 }
 
-func (p *Proxy) mayReply(data []byte) bool {
+func (p proxied) reply(data []byte) bool {
 	// A new connection's handshake goes through: it is the command's reply that is lost.
 	handshake := bytes.Contains(data, []byte("proto")) || bytes.Contains(data, []byte("+PONG"))
 	return handshake || !p.swallow.Load()
 }
+
+func (proxied) closed() {}

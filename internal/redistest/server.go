@@ -176,6 +176,13 @@ func (s *Server) Kill() {
 	}
 }
 
+// running tells whether the server was started and not killed since.
+func (s *Server) running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.process != nil
+}
+
 // Restart starts the server again on the same port, with the same arguments
 // and data directory, and waits until it answers. A server that still runs is
 // killed first.

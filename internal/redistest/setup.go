@@ -10,7 +10,7 @@ import (
 
 // Setup is one of the kinds of Redis a binding can be pointed at.
 type Setup struct {
-	Name      string            // "plain", "acl", "tls", "sentinel" or "cluster"
+	Name      string            // "plain", "acl", "tls", "sentinel", "cluster", "entra" or "entra cluster"
 	Metadata  map[string]string // the metadata fields that connect to it; the caller's own copy
 	Servers   []*Server         // the data nodes; primaries first, as long as nothing fails over
 	Sentinels []*Server         // empty but for "sentinel"

@@ -12,13 +12,16 @@ func startPlain(s *Setup, dir string) error {
 	return nil
 }
 
+// mayOperate are the permissions of a user who may do nothing but the
+// operations of the binding, on all keys.
+var mayOperate = []string{"~*", "+get", "+set", "+del", "+incr", "+getdel", "+ping", "+eval"}
+
 // startACL starts a server with a user that may do little.
 func startACL(s *Setup, dir string) error {
 	const user, password = "app", "app-password"
 	server, err := s.addServer(dir, options{config: [][]string{
 		{"requirepass", "default-password"},
-		{"user", user, "on", ">" + password, "~*",
-			"+get", "+set", "+del", "+incr", "+getdel", "+ping", "+eval"},
+		append([]string{"user", user, "on", ">" + password}, mayOperate...),
 	}})
 	if err != nil {
 		return err

@@ -1,0 +1,119 @@
+package redistest
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+)
+
+// watcher sees what passes on one connection before it is passed on, and ends
+// the connection by returning false.
+type watcher interface {
+	request(data []byte) bool // from the client
+	reply(data []byte) bool   // from the server
+	closed()                  // nothing passes any more
+}
+
+// relay stands between clients and a server and passes everything on.
+type relay struct {
+	listener net.Listener
+	dial     func(context.Context) (net.Conn, error) // connects to the server
+	watch    func(server net.Conn) watcher           // of a new connection
+
+	ctx    context.Context // ends with the relay
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+}
+
+// startRelay starts a relay that is where the listener listens, until close.
+func startRelay(listener net.Listener, dial func(context.Context) (net.Conn, error), watch func(net.Conn) watcher) *relay {
+	r := &relay{listener: listener, dial: dial, watch: watch, conns: map[net.Conn]struct{}{}}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.done.Go(r.accept)
+	return r
+}
+
+// close ends the relay and all connections, and waits until they are gone.
+func (r *relay) close() {
+	r.cancel()
+	_ = r.listener.Close()
+	r.cut()
+	r.done.Wait()
+}
+
+// cut closes all connections.
+func (r *relay) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.conns {
+		_ = c.Close()
+	}
+}
+
+func (r *relay) accept() {
+	for {
+		client, err := r.listener.Accept()
+		if err != nil {
+			return
+		}
+		r.done.Go(func() { r.serve(client) })
+	}
+}
+
+// serve connects the client to the server until one of them closes.
+func (r *relay) serve(client net.Conn) {
+	// The client first: a cut during the dial ends it and so what follows.
+	r.add(client)
+	defer r.remove(client)
+	server, err := r.dial(r.ctx)
+	if err != nil {
+		return
+	}
+	r.add(server)
+	defer r.remove(server)
+
+	w := r.watch(server)
+	defer w.closed()
+	var both sync.WaitGroup
+	both.Go(func() { pass(server, client, w.request) })
+	both.Go(func() { pass(client, server, w.reply) })
+	both.Wait()
+}
+
+func (r *relay) add(c net.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.conns[c] = struct{}{}
+}
+
+func (r *relay) remove(c net.Conn) {
+	_ = c.Close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.conns, c)
+}
+
+// pass copies from one side to the other, as long as the filter lets it, and
+// then closes both.
+func pass(to io.WriteCloser, from io.ReadCloser, filter func([]byte) bool) {
+	defer func() { _, _ = to.Close(), from.Close() }()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 {
+			if !filter(buf[:n]) {
+				return
+			}
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
