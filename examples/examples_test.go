@@ -41,6 +41,15 @@ func TestExamplesRun(t *testing.T) {
 			"with caCert:    connected over TLS to 127.0.0.1:",
 			"(set caCert to the CA that signed the server's certificate)",
 		},
+		"entraid": {
+			`msg="redisbinding: acquired an Entra ID token"`,
+			`msg="redisbinding: renewed the Entra ID token"`,
+			"token 3: no call failed, visits -> ",
+			"token 3, to its end: no call failed, visits -> ",
+			"Ping: redisbinding: ping: the Entra ID token expired at ",
+			"AADSTS90033",
+			"healed after ",
+		},
 	}
 	for name, lines := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -52,7 +61,7 @@ func TestExamplesRun(t *testing.T) {
 
 			cmd := exec.CommandContext(ctx, "go", "run", "./"+name)
 			cmd.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
-				return strings.HasPrefix(variable, "REDIS_HOST=")
+				return strings.HasPrefix(variable, "REDIS_HOST=") || strings.HasPrefix(variable, "AZURE_")
 			})
 			cmd.WaitDelay = time.Second // the program outlives a go run that is killed
 			var stdout, stderr bytes.Buffer
