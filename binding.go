@@ -104,8 +104,8 @@ var _ OutputBinding = (*RedisBinding)(nil)
 // After an error no goroutine and no connection is left behind.
 //
 // The binding runs a goroutine that closes idle connections (unless idleTimeout
-// or idleCheckFrequency is "-1"), and with failover one that listens to a
-// sentinel; Close ends them.
+// or idleCheckFrequency is "-1"), with failover one that listens to a sentinel,
+// and with useEntraID one that renews the token; Close ends them.
 func NewRedisBinding(metadata map[string]string, opts ...Option) (*RedisBinding, error) {
 	o := newOptions(opts)
 	m, errs := parseMetadata(metadata)
@@ -176,7 +176,8 @@ func (b *RedisBinding) Invoke(ctx context.Context, req *InvokeRequest) (*InvokeR
 }
 
 // Ping asks the server (of a cluster, one of its masters) for a sign of life.
-// It returns nil, or an error as Invoke does.
+// It returns nil, or an error as Invoke does. With useEntraID it is an error as
+// well, which names the expiry, that the token has expired and not been renewed.
 func (b *RedisBinding) Ping(ctx context.Context) error {
 	if b == nil || b.client == nil {
 		return ErrClosed

@@ -60,6 +60,9 @@ func newClient(m *Metadata, tokens *tokens) *client {
 	opts.Dialer = c.dialer.dial
 	if tokens != nil {
 		opts.StreamingCredentialsProvider = tokens
+		// A connection that is to authenticate again goes to the end of the queue,
+		// and is not come across again at once.
+		opts.PoolFIFO = true
 		c.dialer.ready = tokens.ready
 		tokens.retire = c.dialer.conns.closeUnused
 		c.background.Go(func() { tokens.run(c.dialer.ctx) })
@@ -266,11 +269,12 @@ func (c *client) pause(attempt int) time.Duration {
 	return min(d+rand.N(d/2+1), c.maxPause) //nolint:gosec // chance, not secrecy
 }
 
-// start makes the first connection.
+// start makes the first connection, before ctx ends, which does with dialTimeout.
 func (c *client) start(ctx context.Context) error {
 	if c.tokens != nil {
-		if err := c.tokens.ready(ctx); err != nil {
-			return c.dialer.orTimeout(err, tokenFromEntraID)
+		// Its own time-out says more than the end of a context.
+		if err := c.tokens.ready(context.WithoutCancel(ctx)); err != nil {
+			return err
 		}
 	}
 	return c.ping(ctx)

@@ -56,8 +56,8 @@ func newDialer(timeout time.Duration, config *tls.Config, conns *connSet) *diale
 // dial is the Dialer of the go-redis options.
 func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	if d.ready != nil {
-		if err := d.ready(ctx); err != nil {
-			return failLater(nil, d.orTimeout(err, tokenFromEntraID))
+		if err := d.ready(context.WithoutCancel(ctx)); err != nil { // which has a time-out of its own
+			return failLater(nil, err)
 		}
 	}
 	c, err := d.dialOrShare(ctx, network, addr)

@@ -41,6 +41,19 @@
 //
 // AUTH and HELLO need no permission. No INFO, CONFIG, COMMAND or CLIENT command is sent.
 //
+// # Microsoft Entra ID
+//
+// With useEntraID the binding authenticates with tokens in place of a password.
+// It keeps one token, which it renews after 75 to 90 % of its life, and at least
+// 5 minutes before its end when it lives for more than 10; every connection, to
+// every node, authenticates again with the new one, and new connections use
+// none but the newest. When a renewal fails the old token serves on, and
+// attempts go on, never more than one a second: after growing pauses (up to
+// about a minute) while it lives, every second or so after that. Once it has
+// expired, Ping and the calls that need a new connection say so and why, until
+// an attempt succeeds. Close ends it all. [WithTokenCredential] brings tokens
+// from elsewhere.
+//
 // # Errors
 //
 // Every error begins with "redisbinding: ", wraps its cause, and says what to
@@ -53,7 +66,9 @@
 //
 // # Logging
 //
-// The library prints nothing. It logs to the logger given [WithLogger].
+// The library prints nothing. It logs to the logger given [WithLogger]:
+// metadata fields nobody knows, a server without GETDEL, tokens of Entra ID
+// acquired, renewed and not to be had.
 // go-redis logs to standard error through one logger for the whole process;
 // an application that wants it elsewhere calls [LogRedisTo] once.
 //

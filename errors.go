@@ -23,6 +23,13 @@ var (
 	// asked for and the ones there are.
 	ErrUnsupportedOperation = errors.New("redisbinding: unsupported operation")
 
+	// ErrNoToken says that the binding has no living token of Microsoft Entra ID.
+	// The error says why, names the expiry of the last one, and wraps what the
+	// credential has answered (of azidentity, often an
+	// *azidentity.AuthenticationFailedError) unless that would show a secret.
+	// It goes away by itself with the first token.
+	ErrNoToken = errors.New("redisbinding: no living Entra ID token")
+
 	// ErrClosed says that the binding has been closed (or was never made with
 	// [NewRedisBinding]).
 	ErrClosed = errors.New("redisbinding: the binding is closed")
@@ -115,11 +122,8 @@ func (e censoredError) Unwrap() []error { return e.causes }
 // isTransport says whether err is about the connection to Redis: not a reply,
 // not the caller's context, not the caller's mistake, not the token.
 func isTransport(err error) bool {
-	var (
-		reply   redis.Error
-		noToken *tokenError
-	)
-	return !errors.As(err, &reply) && !errors.As(err, &noToken) && !errors.Is(err, redis.ErrPoolTimeout) &&
+	var reply redis.Error
+	return !errors.As(err, &reply) && !errors.Is(err, ErrNoToken) && !errors.Is(err, redis.ErrPoolTimeout) &&
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) &&
 		!errors.Is(err, ErrClosed)
 }
@@ -141,13 +145,12 @@ func (m *Metadata) advice(err error, starting bool) string {
 		reply     redis.Error
 		op        *net.OpError
 		tooLate   *dialTimeoutError
-		noToken   *tokenError
 	)
 	switch {
-	case errors.As(err, &noToken):
-		return "" // it says what Entra ID says
-	case errors.As(err, &tooLate) && tooLate.doing == tokenFromEntraID:
+	case errors.As(err, &tooLate) && tooLate.doing == authority:
 		return "raise dialTimeout if it takes longer"
+	case errors.Is(err, ErrNoToken):
+		return "" // it says what Entra ID says
 	case errors.As(err, &unknownCA):
 		return "set caCert to the CA that signed the server's certificate"
 	case errors.As(err, &wrongName):
@@ -183,7 +186,7 @@ func (m *Metadata) adviceOnReply(text string) string {
 	case strings.HasPrefix(text, "WRONGPASS"), strings.HasPrefix(text, "invalid password"),
 		strings.HasPrefix(text, "invalid username-password"):
 		if m.UseEntraID {
-			return "give the identity access to the cache, with a data access policy such as Data Owner; its user name there is its object ID"
+			return "give the identity access to the cache, by its object ID, or set azureObjectID to the user it is there"
 		}
 		if m.Failover {
 			return "check redisUsername and redisPassword, and for the sentinels sentinelUsername and sentinelPassword"

@@ -18,7 +18,7 @@ type options struct {
 	strict bool
 
 	credential azcore.TokenCredential
-	identity   func(*identity) // changes how Entra ID is reached; nil but in tests
+	identity   func(*identity) // changes how Entra ID is reached; nil outside of tests
 }
 
 func newOptions(opts []Option) *options {
@@ -45,8 +45,10 @@ func (o *options) tokens(m *Metadata) *tokens {
 }
 
 // WithLogger sets where the binding logs, overriding the default: nowhere. It
-// logs metadata fields nobody knows (warning) and a server without GETDEL
-// (info); never a secret, a key or a value. A nil logger is the default.
+// logs metadata fields nobody knows and Entra ID tokens that cannot be had, at
+// most once a minute (warnings), Entra ID tokens acquired and renewed, with their
+// expiry, and a server without GETDEL (info); never a secret, a key or a value. A
+// nil logger is the default.
 func WithLogger(logger *slog.Logger) Option {
 	return func(o *options) {
 		if logger != nil {
@@ -73,9 +75,11 @@ func WithStrictMetadata() Option {
 // azureRedisScope and azureObjectID hold all the same. It needs useEntraID.
 //
 // Its GetToken is called by one goroutine at a time, when a token is needed and
-// not more than once a second. It must return when its context ends, as Close
-// waits for it. It may keep tokens, as the credentials of azidentity do. A nil
-// credential is the default.
+// not more than once a second, and has 10s to answer. It must return when its
+// context ends, as Close waits for it. It may keep tokens, as the credentials of
+// azidentity do. It should not repeat failed requests itself, which the binding
+// does and, when the token has expired, in a hurry: for azidentity set
+// azcore.ClientOptions.Retry.MaxRetries to -1. A nil credential is the default.
 func WithTokenCredential(credential azcore.TokenCredential) Option {
 	return func(o *options) { o.credential = credential }
 }

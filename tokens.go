@@ -1,13 +1,13 @@
 package redisbinding
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,6 +28,8 @@ const (
 	// clockCheck is how often the clock on the wall is looked at while waiting:
 	// timers stand still while a machine is suspended, tokens expire.
 	clockCheck = time.Minute
+	// handPeriod is how long handing a new token to all connections takes at most.
+	handPeriod = 10 * time.Second
 	// failureLogPause is how long failures are not logged after one.
 	failureLogPause = time.Minute
 )
@@ -51,14 +53,18 @@ type tokens struct {
 	user       string   // overrides that of the token, unless empty
 	secrets    []string // not to be repeated in errors
 	logger     *slog.Logger
-	logged     time.Time // when a failure was last logged, since the last new token
 	// retire is called some time after a new token with when it came: who has
 	// not been used since has not authenticated again, for go-redis does that
 	// when it next takes a connection out.
 	retire func(unusedSince time.Time)
 
+	timeout time.Duration // dialTimeout, which waiting for a token is part of
 	wake    chan struct{} // asks run for an attempt now
 	stopped chan struct{} // closed when run has ended
+
+	// For run only.
+	asked  time.Time // when the last attempt has ended
+	logged time.Time // when a failure was last logged; zero when not since the last new token
 
 	mu        sync.Mutex
 	current   *token        // nil before the first
@@ -75,6 +81,7 @@ func newTokens(m *Metadata, credential azcore.TokenCredential, logger *slog.Logg
 		secrets: []string{string(m.AzureClientSecret), string(m.AzureCertificate),
 			string(m.AzureCertificatePassword)},
 		logger:    logger,
+		timeout:   m.DialTimeout,
 		wake:      make(chan struct{}, 1),
 		stopped:   make(chan struct{}),
 		attempted: make(chan struct{}),
@@ -93,6 +100,7 @@ func (t *tokens) run(ctx context.Context) {
 		previous := t.newest()
 		next, err := t.acquire(ctx)
 		now := wallClock()
+		t.asked = now
 		if ctx.Err() != nil {
 			return
 		}
@@ -100,34 +108,33 @@ func (t *tokens) run(ctx context.Context) {
 		case err != nil:
 			pause := pauseBefore(previous, now, pauses)
 			t.fail(ctx, err, previous, pause)
-			t.sleep(ctx, now.Add(pause), now)
+			t.sleep(ctx, now.Add(pause))
 		case previous != nil && next.value == previous.value:
 			// Kept by the credential, which has a later idea of when to renew it.
 			t.attempt(previous, nil)
-			t.sleep(ctx, now.Add(pauseBefore(previous, now, pauses)), now)
+			t.sleep(ctx, now.Add(pauseBefore(previous, now, pauses)))
 		default:
 			pauses.Reset()
-			t.replace(ctx, next, previous)
-			renewal := next.renewal()
-			if previous != nil {
-				t.sleep(ctx, earlier(renewal, now.Add(previous.expires.Sub(now)/2)), now)
-				t.retire(now)
+			if listeners := t.replace(ctx, next, previous); previous != nil {
+				t.hand(ctx, listeners, next, previous.expires.Sub(now))
 			}
-			t.sleep(ctx, renewal, now)
+			t.sleep(ctx, next.renewal())
 		}
 	}
 }
 
-// renewal returns when to renew the token: after 75 to 90 % of its life, and
-// five minutes before the end of one that lives for more than ten. By chance,
-// because many instances of a service start together.
+// renewal returns when to renew the token: after 75 to 90 % of its life, by
+// chance, because many instances of a service start together. Time for some
+// attempts is left: half a minute where that is a small part of its life, and
+// five minutes of one that is longer than ten.
 func (t *token) renewal() time.Time {
 	life := t.expires.Sub(t.acquired)
-	latest := life / 10 * 9
+	reserve := max(life/10, min(life/100*22, 30*time.Second))
 	if life > 10*time.Minute {
-		latest = min(latest, life-5*time.Minute)
+		reserve = max(reserve, 5*time.Minute)
 	}
-	earliest := min(life/4*3, latest/6*5)
+	latest := life - reserve
+	earliest := min(life/4*3, latest-life/100*3)
 	return t.acquired.Add(max(tokenRate, earliest+rand.N(latest-earliest+1))) //nolint:gosec // chance, not secrecy
 }
 
@@ -150,8 +157,7 @@ func (t *tokens) acquire(ctx context.Context) (*token, error) {
 	now := wallClock()
 	switch expires := access.ExpiresOn.Round(0); {
 	case err != nil && attempt.Err() != nil && ctx.Err() == nil:
-		// Not as the error of a context: no caller's has ended.
-		return nil, fmt.Errorf("no answer within %s: %w", tokenTimeout, os.ErrDeadlineExceeded)
+		return nil, fmt.Errorf("gave up after %s: %w", tokenTimeout, t.censor(err))
 	case err != nil:
 		return nil, t.censor(err)
 	case !expires.After(now):
@@ -167,8 +173,8 @@ func (t *tokens) acquire(ctx context.Context) (*token, error) {
 	}
 }
 
-// replace makes next the current token and tells all connections.
-func (t *tokens) replace(ctx context.Context, next, previous *token) {
+// replace makes next the current token and returns whom it concerns.
+func (t *tokens) replace(ctx context.Context, next, previous *token) []auth.CredentialsListener {
 	user, _ := next.BasicAuth()
 	message := "redisbinding: acquired an Entra ID token"
 	if previous != nil {
@@ -176,9 +182,24 @@ func (t *tokens) replace(ctx context.Context, next, previous *token) {
 	}
 	t.logged = time.Time{}
 	t.logger.InfoContext(ctx, message, "user", user, "expires", next.expires.UTC())
-	for _, listener := range t.attempt(next, nil) {
+	return t.attempt(next, nil)
+}
+
+// hand hands a new token to the open connections, while the old one has some
+// time left: one after the other, because go-redis does not use a connection
+// that is to authenticate again, and opens another in its place. It
+// authenticates when it comes across the connection, so that those that nobody
+// has used are closed in the end.
+func (t *tokens) hand(ctx context.Context, listeners []auth.CredentialsListener, next *token, left time.Duration) {
+	left = max(0, min(left, next.expires.Sub(next.acquired)))
+	period := min(left/4, handPeriod)
+	for i, listener := range listeners {
+		t.sleep(ctx, next.acquired.Add(period*time.Duration(i)/time.Duration(len(listeners))))
 		listener.OnNext(next)
 	}
+	handed := time.Now()
+	t.sleep(ctx, next.acquired.Add(left/2))
+	t.retire(handed)
 }
 
 // fail notes an attempt that has brought no token. It logs the first of many, and
@@ -213,10 +234,10 @@ func (t *tokens) newest() *token {
 	return t.current
 }
 
-// sleep waits until a time on the wall's clock, or until somebody wants a token,
-// but not for less than tokenRate after the last attempt.
-func (t *tokens) sleep(ctx context.Context, until, attempted time.Time) {
-	for {
+// sleep waits until a time on the wall's clock, or until somebody wants a token
+// when there is none, but then for tokenRate after the last attempt all the same.
+func (t *tokens) sleep(ctx context.Context, until time.Time) {
+	for ctx.Err() == nil {
 		left := until.Sub(wallClock())
 		if left <= 0 {
 			return
@@ -227,11 +248,10 @@ func (t *tokens) sleep(ctx context.Context, until, attempted time.Time) {
 		case <-t.wake:
 			timer.Stop()
 			if current := t.newest(); current == nil || !wallClock().Before(current.expires) {
-				until = earlier(until, attempted.Add(tokenRate))
+				until = earlier(until, t.asked.Add(tokenRate))
 			}
 		case <-ctx.Done():
 			timer.Stop()
-			return
 		}
 	}
 }
@@ -241,8 +261,8 @@ func (t *tokens) sleep(ctx context.Context, until, attempted time.Time) {
 func (t *tokens) Subscribe(listener auth.CredentialsListener) (auth.Credentials, auth.UnsubscribeFunc, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.current == nil { // not after ready
-		return nil, nil, errNoToken
+	if t.current == nil { // the connection is one that failed for want of it
+		return nil, nil, &dialError{missingToken(nil, cmp.Or(t.failure, errNoToken))}
 	}
 	t.listeners[listener] = struct{}{}
 	return t.current, func() error {
@@ -256,8 +276,9 @@ func (t *tokens) Subscribe(listener auth.CredentialsListener) (auth.Credentials,
 var errNoToken = errors.New("no token yet")
 
 // ready returns nil as soon as there is a living token, and otherwise why there
-// is none as soon as that is known, or that ctx has ended.
+// is none as soon as that is known, or dialTimeout has passed, or ctx has ended.
 func (t *tokens) ready(ctx context.Context) error {
+	var tooLate <-chan time.Time
 	for {
 		t.mu.Lock()
 		current, failure, attempted := t.current, t.failure, t.attempted
@@ -272,12 +293,19 @@ func (t *tokens) ready(ctx context.Context) error {
 		case t.wake <- struct{}{}: // its end has been slept through
 		default:
 		}
+		if tooLate == nil {
+			timer := time.NewTimer(t.timeout)
+			defer timer.Stop()
+			tooLate = timer.C
+		}
 		select {
 		case <-attempted:
-		case <-t.stopped:
-			return ErrClosed
+		case <-tooLate:
+			return missingToken(current, &dialTimeoutError{authority, t.timeout})
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-t.stopped:
+			return ErrClosed
 		}
 	}
 }
@@ -289,17 +317,13 @@ func (t *tokens) expired() error {
 	if t.current == nil || wallClock().Before(t.current.expires) {
 		return nil
 	}
-	failure := t.failure
-	if failure == nil {
-		failure = errNoToken
-	}
-	return missingToken(t.current, failure)
+	return missingToken(t.current, cmp.Or(t.failure, errNoToken))
 }
 
-// tokenFromEntraID is what a time-out says was waited for.
-const tokenFromEntraID = "token from Entra ID"
+// authority is whom a time-out says was waited for.
+const authority = "the authority"
 
-// tokenError says that there is no living token, and why.
+// tokenError is an [ErrNoToken] that says why.
 type tokenError struct {
 	text  string
 	cause error
@@ -314,6 +338,8 @@ func missingToken(last *token, cause error) *tokenError {
 }
 
 func (e *tokenError) Error() string { return e.text }
+
+func (e *tokenError) Is(target error) bool { return target == ErrNoToken }
 
 func (e *tokenError) Unwrap() error { return e.cause }
 
@@ -334,10 +360,29 @@ func (t *tokens) censor(err error) error {
 	if text == err.Error() && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		censored.causes = []error{err}
 	}
-	// azidentity draws lines around what the authority has answered.
-	text = strings.ReplaceAll(text, strings.Repeat("-", 80), " ")
-	censored.text = strings.Join(strings.Fields(text), " ")
+	censored.text = oneLine(text)
 	return censored
+}
+
+// answerPattern is an answer of Entra ID, of which the description says all.
+var answerPattern = regexp.MustCompile(`\{[^{}]*"error_description":\s*"((?:[^"\\]|\\.)*)"[^{}]*\}`)
+
+// oneLine puts what azidentity says in many lines on one.
+func oneLine(text string) string {
+	var line strings.Builder
+	for part := range strings.Lines(answerPattern.ReplaceAllString(text, "$1")) {
+		if part = strings.Trim(part, "- \t\r\n"); part == "" { // lines are drawn around an answer
+			continue
+		}
+		if said := line.String(); said != "" && !strings.HasSuffix(said, ".") && !strings.HasSuffix(said, ":") {
+			line.WriteByte(';')
+		}
+		if line.Len() > 0 {
+			line.WriteByte(' ')
+		}
+		line.WriteString(part)
+	}
+	return line.String()
 }
 
 // wallClock is the time without the reading of the monotonic clock, which

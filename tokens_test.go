@@ -136,9 +136,9 @@ func TestTokenIsRenewedInTime(t *testing.T) {
 
 				ages := map[time.Duration]bool{}
 				for range 20 {
-					acquired := time.Now()
 					next := <-conn.heard
-					age := time.Since(acquired)
+					age := next.(*token).acquired.Sub(first.(*token).acquired)
+					first = next
 					ages[age] = true
 					assert.LessOrEqual(t, age, lifetime*9/10)
 					assert.GreaterOrEqual(t, age, time.Second)
@@ -228,6 +228,7 @@ func TestTokenOutlivesFailures(t *testing.T) {
 					time.Sleep(min(lifetime, time.Hour))
 					err := tokens.ready(t.Context())
 					require.ErrorIs(t, err, cause)
+					require.ErrorIs(t, err, ErrNoToken)
 					assert.ErrorContains(t, err, "the Entra ID token expired at "+expires.UTC().Format(time.RFC3339)+
 						" and could not be renewed: the authority is down")
 					assert.Equal(t, err, tokens.expired())
@@ -276,11 +277,14 @@ func TestTokenThatNobodyAnswersWith(t *testing.T) {
 		require.ErrorIs(t, tokens.ready(ctx), context.DeadlineExceeded)
 
 		err := tokens.ready(t.Context())
-		require.EqualError(t, err, "no Entra ID token: no answer within 10s: i/o timeout")
+		require.EqualError(t, err, "no Entra ID token: the authority: no answer within dialTimeout (5s)")
+		time.Sleep(5 * time.Second)
+		err = tokens.ready(t.Context())
+		require.EqualError(t, err, "no Entra ID token: gave up after 10s: context deadline exceeded")
 		assert.NotErrorIs(t, err, context.DeadlineExceeded, "no caller's context has ended")
 
 		time.Sleep(2 * time.Second) // the next attempt is under way
-		stop() // returns: the attempt ends
+		stop()                      // returns: the attempt ends
 		assert.Len(t, credential.attempted(), 2)
 		assert.ErrorIs(t, tokens.ready(t.Context()), err.(*tokenError).cause)
 	})
@@ -352,10 +356,19 @@ func TestTokenErrorsHoldNoSecret(t *testing.T) {
 	const secret = "hunter2~secret"
 	jwtLike := newJWT(t, jwt.MapClaims{"oid": testObjectID})
 	for name, cause := range map[string]error{
-		"secret":      fmt.Errorf("bad form: client_secret=%s", secret),
-		"token":       fmt.Errorf("bad assertion: %s", jwtLike),
-		"wrapped":     fmt.Errorf("outer: %w", fmt.Errorf("assertion %s", jwtLike)),
-		"multi-line":  errors.New("first line\n--------------------------------------------------------------------------------\n  second"),
+		"secret":  fmt.Errorf("bad form: client_secret=%s", secret),
+		"token":   fmt.Errorf("bad assertion: %s", jwtLike),
+		"wrapped": fmt.Errorf("outer: %w", fmt.Errorf("assertion %s", jwtLike)),
+		"multi-line": errors.New("first line.\n" + strings.Repeat("-", 80) + "\n  second\n" + strings.Repeat("-", 80) + `
+{
+  "error": "invalid_client",
+  "error_codes": [
+    7000215
+  ],
+  "error_description": "AADSTS7000215: a \"wrong\" secret.",
+  "timestamp": "now"
+}
+` + strings.Repeat("-", 80) + "\nread:\n\tmore"),
 		"a context's": fmt.Errorf("gave up: %w", context.DeadlineExceeded),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -377,7 +390,7 @@ func TestTokenErrorsHoldNoSecret(t *testing.T) {
 				switch name {
 				case "multi-line":
 					require.ErrorIs(t, err, cause)
-					assert.EqualError(t, err, "no Entra ID token: first line second")
+					assert.EqualError(t, err, `no Entra ID token: first line. second; AADSTS7000215: a \"wrong\" secret. read: more`)
 				case "secret", "token", "wrapped":
 					assert.ErrorContains(t, err, "***")
 					assert.NotErrorIs(t, err, cause)
@@ -386,4 +399,3 @@ func TestTokenErrorsHoldNoSecret(t *testing.T) {
 		})
 	}
 }
-
