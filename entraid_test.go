@@ -128,7 +128,7 @@ func TestEntraIDWhileTokensComeAndGo(t *testing.T) {
 	const callers, tokens = 64, 10
 	for kind, start := range entraKinds {
 		t.Run(kind, func(t *testing.T) {
-			a := startAzure(t, start(t, testObjectID), 2*time.Second)
+			a := startAzure(t, start(t, testObjectID), 3*time.Second)
 			binding := a.binding(t, "poolSize", "32", "minIdleConns", "4", "idleTimeout", "-1")
 
 			ctx, cancel := context.WithCancel(t.Context())
@@ -147,7 +147,7 @@ func TestEntraIDWhileTokensComeAndGo(t *testing.T) {
 								cancel()
 							}
 							calls.Add(1)
-							time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
+							time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond)
 						}
 					}
 				})
@@ -170,6 +170,7 @@ func TestEntraIDWhileTokensComeAndGo(t *testing.T) {
 func TestEntraIDWithIdleConnections(t *testing.T) {
 	for kind, start := range entraKinds {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			a := startAzure(t, start(t, testObjectID), 2*time.Second)
 			binding := a.binding(t, "poolSize", "8", "idleTimeout", "-1")
 			busy := func() {
@@ -358,6 +359,7 @@ func TestEntraIDCertificateIsReplaced(t *testing.T) {
 func TestEntraIDAuthorityDown(t *testing.T) {
 	for kind, start := range entraKinds {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			a := startAzure(t, start(t, testObjectID), 2*time.Second)
 			var log lockedBuffer
 			binding := newBinding(t, a.fields(), a.reach(), WithLogger(testLogger(&log)))
