@@ -386,6 +386,7 @@ func TestEntraIDAuthorityDown(t *testing.T) {
 				}
 			}
 			assert.Contains(t, log.String(), "no new Entra ID token")
+			assert.Empty(t, a.redis.ACLLog(t), "no server is bothered with a token that has expired")
 
 			a.SetDown(false)
 			back := time.Now()
@@ -401,6 +402,20 @@ func TestEntraIDAuthorityDown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where the server takes no notice of the expiry, calls go on; Ping tells.
+func TestEntraIDPingTellsOfExpiry(t *testing.T) {
+	redis := redistest.StartEntra(t, testObjectID)
+	a := startAzure(t, redis, 2*time.Second, func(c *entratest.Config) {
+		c.Issue = func(token string, _ time.Time) error { return redis.AddToken(token) }
+	})
+	binding := a.binding(t)
+	a.SetDown(true)
+	require.Eventually(t, func() bool { return errors.Is(binding.Ping(t.Context()), ErrNoToken) }, time.Minute, time.Millisecond)
+	invoke(t, binding, create("entra:expired", "value"))
+	a.SetDown(false)
+	require.Eventually(t, func() bool { return binding.Ping(t.Context()) == nil }, time.Minute, time.Millisecond)
 }
 
 func TestEntraIDStart(t *testing.T) {
