@@ -13,7 +13,7 @@ import (
 // long it takes until something is written and read.
 func TestConnTakenOutIsNotIdle(t *testing.T) {
 	near, far := net.Pipe()
-	defer far.Close()
+	defer func() { _ = far.Close() }()
 	var conns connSet
 	c := conns.track("h:1", near, near)
 	longAgo := func() time.Time { return time.Now().Add(time.Hour) } // of which everything is

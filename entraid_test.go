@@ -39,8 +39,9 @@ import (
 	"github.com/redisbinding/redisbinding/internal/redistest"
 )
 
-// newAzureCertificate returns a certificate and its key as an application has them.
-func newAzureCertificate(t testing.TB) string {
+// newAzureCertificate returns a certificate with its key in PEM as an
+// application has it, and what Entra ID has of it.
+func newAzureCertificate(t testing.TB) (application string, registered *x509.Certificate) {
 	t.Helper()
 	key, err := rsa.GenerateKey(cryptorand.Reader, 2048)
 	require.NoError(t, err)
@@ -54,8 +55,10 @@ func newAzureCertificate(t testing.TB) string {
 	require.NoError(t, err)
 	keyBytes, err := x509.MarshalPKCS8PrivateKey(key)
 	require.NoError(t, err)
+	registered, err = x509.ParseCertificate(certificate)
+	require.NoError(t, err)
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyBytes})) +
-		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}))
+		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})), registered
 }
 
 // azure is a stand-in for Entra ID, and a Redis that knows its tokens.
@@ -195,10 +198,7 @@ func TestEntraIDWithIdleConnections(t *testing.T) {
 
 // What each identity is, and whether it is asked for as such.
 func TestEntraIDIdentities(t *testing.T) {
-	certificate := newAzureCertificate(t)
-	block, _ := pem.Decode([]byte(certificate[strings.Index(certificate, "-----BEGIN CERTIFICATE"):]))
-	parsed, err := x509.ParseCertificate(block.Bytes)
-	require.NoError(t, err)
+	certificate, registered := newAzureCertificate(t)
 	dir := t.TempDir()
 	write := func(name, content string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
@@ -210,7 +210,7 @@ func TestEntraIDIdentities(t *testing.T) {
 	const none = "" // removes a field
 
 	a := startAzure(t, redistest.StartEntra(t, testObjectID), time.Minute, func(c *entratest.Config) {
-		c.Certificate, c.FederatedToken = parsed, "a federated token"
+		c.Certificate, c.FederatedToken = registered, "a federated token"
 	})
 	endpoint, header := a.ManagedIdentity()
 	environment := map[string]string{"AZURE_TENANT_ID": azureTenant, "AZURE_CLIENT_ID": azureClient, "AZURE_CLIENT_SECRET": azureSecret}
@@ -313,9 +313,9 @@ func clearAzureVariables(t *testing.T) {
 func TestEntraIDOnTheLink(t *testing.T) {
 	for address, direct := range map[string]bool{
 		"http://169.254.169.254/metadata/identity/oauth2/token": true,
-		"http://[fe80::1]:80/":                                  true,
-		"https://login.microsoftonline.com/":                    false,
-		"https://10.0.0.1:8443/":                                false,
+		"http://[fe80::1]:80/":               true,
+		"https://login.microsoftonline.com/": false,
+		"https://10.0.0.1:8443/":             false,
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
 		require.NoError(t, err)
@@ -330,10 +330,8 @@ func TestEntraIDOnTheLink(t *testing.T) {
 
 // A certificate that is replaced on disk is used with the next token.
 func TestEntraIDCertificateIsReplaced(t *testing.T) {
-	old, renewed := newAzureCertificate(t), newAzureCertificate(t)
-	block, _ := pem.Decode([]byte(renewed[strings.Index(renewed, "-----BEGIN CERTIFICATE"):]))
-	accepted, err := x509.ParseCertificate(block.Bytes)
-	require.NoError(t, err)
+	old, _ := newAzureCertificate(t)
+	renewed, accepted := newAzureCertificate(t)
 	file := filepath.Join(t.TempDir(), "application.pem")
 	require.NoError(t, os.WriteFile(file, []byte(old), 0o600))
 
@@ -341,7 +339,7 @@ func TestEntraIDCertificateIsReplaced(t *testing.T) {
 	var log lockedBuffer
 	binding := newBinding(t, a.fields("azureClientSecret", "", "azureCertificateFile", file),
 		a.reach(), WithLazyConnect(), WithLogger(testLogger(&log)))
-	_, err = binding.Invoke(t.Context(), request(GetOperation, "entra:certificate"))
+	_, err := binding.Invoke(t.Context(), request(GetOperation, "entra:certificate"))
 	require.ErrorContains(t, err, "no Entra ID token: ClientCertificateCredential authentication failed")
 	require.NoError(t, os.Remove(file))
 	require.Eventually(t, func() bool {
@@ -506,12 +504,12 @@ func TestEntraIDCloseDuringRefresh(t *testing.T) {
 			require.NoError(t, err)
 			a.SetHanging(true)
 			require.Eventually(t, func() bool { return a.Waiting() > 0 }, time.Minute, time.Millisecond)
-			waiting := make(chan error, 1)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			go func() { waiting <- binding.Ping(ctx) }()
+			var waiting sync.WaitGroup
+			waiting.Go(func() { _ = binding.Ping(ctx) })
 			require.NoError(t, binding.Close())
-			<-waiting
+			waiting.Wait()
 			assert.ErrorIs(t, binding.Ping(t.Context()), ErrClosed)
 			require.Eventually(t, func() bool { return a.Waiting() == 0 }, time.Minute, time.Millisecond)
 			a.SetHanging(false)

@@ -169,14 +169,14 @@ func TestMetadataOverrides(t *testing.T) {
 }
 
 func TestMetadataAzureCertificate(t *testing.T) {
-	pem := newAzureCertificate(t)
+	pem, _ := newAzureCertificate(t)
 	application := []string{"azureTenantID", "t", "azureClientID", "c"}
 	for _, certificate := range []string{pem, strings.ReplaceAll(pem, "\n", `\n`)} {
-		m := mustParse(t, entraFields("h:1", append(application, "azureCertificate", certificate)...))
+		m := mustParse(t, entraFields(append(application, "azureCertificate", certificate)...))
 		assert.Equal(t, Secret(certificate), m.AzureCertificate)
 	}
 	// A file is read when a token is needed: it may come later, and change.
-	m := mustParse(t, entraFields("h:1", append(application, "azureCertificateFile", "/no/such/file", "azureCertificatePassword", "p")...))
+	m := mustParse(t, entraFields(append(application, "azureCertificateFile", "/no/such/file", "azureCertificatePassword", "p")...))
 	assert.Equal(t, []any{"/no/such/file", Secret("p")}, []any{m.AzureCertificateFile, m.AzureCertificatePassword})
 }
 
@@ -335,19 +335,19 @@ func TestMetadataValidations(t *testing.T) {
 			"redisUsername: must be empty when useEntraID is true: Entra ID brings user and password",
 			"redisPassword: must be empty when useEntraID is true: Entra ID brings user and password",
 			"enableTLS: must be true when useEntraID is"}},
-		{entraFields("h:1", "azureClientSecret", "hunter2"), []string{
+		{entraFields("azureClientSecret", "hunter2"), []string{
 			"azureTenantID: is required with azureClientSecret", "azureClientID: is required with azureClientSecret"}},
-		{entraFields("h:1", "azureTenantID", "t", "azureCertificateFile", "f"), []string{
+		{entraFields("azureTenantID", "t", "azureCertificateFile", "f"), []string{
 			"azureClientID: is required with azureCertificateFile"}},
-		{entraFields("h:1", "azureTenantID", "t", "azureClientID", "c", "azureCertificate", "hunter2", "azureCertificatePassword", "hunter2"), []string{
+		{entraFields("azureTenantID", "t", "azureClientID", "c", "azureCertificate", "hunter2", "azureCertificatePassword", "hunter2"), []string{
 			"azureCertificate: takes a certificate with its RSA key in PEM or PKCS#12: is neither"}},
-		{entraFields("h:1", "azureTenantID", "t", "azureClientID", "c", "azureCertificate", string(certs.Cert)), []string{
+		{entraFields("azureTenantID", "t", "azureClientID", "c", "azureCertificate", string(certs.Cert)), []string{
 			"azureCertificate: takes a certificate with its RSA key in PEM or PKCS#12: found no private key"}},
-		{entraFields("h:1", "azureTenantID", "t", "azureClientID", "c", "azureClientSecret", "hunter2", "azureCertificateFile", "f"), []string{
+		{entraFields("azureTenantID", "t", "azureClientID", "c", "azureClientSecret", "hunter2", "azureCertificateFile", "f"), []string{
 			"azureCertificateFile: cannot be used together with azureClientSecret: set one of them"}},
-		{entraFields("h:1", "azureTenantID", "t", "azureClientID", "c", "azureClientSecret", "hunter2", "azureCertificatePassword", "hunter2"), []string{
+		{entraFields("azureTenantID", "t", "azureClientID", "c", "azureClientSecret", "hunter2", "azureCertificatePassword", "hunter2"), []string{
 			"azureCertificatePassword: needs azureCertificate or azureCertificateFile, not azureClientSecret"}},
-		{entraFields("h:1", "azureCertificatePassword", "hunter2"), []string{
+		{entraFields("azureCertificatePassword", "hunter2"), []string{
 			"azureCertificatePassword: needs azureCertificate or azureCertificateFile"}},
 		{localhost("useAzureAD", "1", "useEntraID", "0", "enableTLS", "1"),
 			[]string{"useEntraID: is given twice, under names that mean the same, with different values"}},

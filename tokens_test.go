@@ -94,7 +94,7 @@ func (*listener) OnError(error)               {}
 // runTokens runs tokens of the credential until the test or the bubble ends.
 func runTokens(t testing.TB, credential azcore.TokenCredential, fields ...string) (tokens *tokens, log *lockedBuffer, stop func()) {
 	t.Helper()
-	m, err := ParseMetadata(entraFields("h:1", fields...))
+	m, err := ParseMetadata(entraFields(fields...))
 	require.NoError(t, err)
 	log = &lockedBuffer{}
 	tokens = newTokens(m, credential, testLogger(log))
@@ -108,9 +108,9 @@ func runTokens(t testing.TB, credential azcore.TokenCredential, fields ...string
 	return tokens, log, stop
 }
 
-// entraFields is the metadata of a Redis with Entra ID.
-func entraFields(host string, more ...string) map[string]string {
-	fields := map[string]string{"redisHost": host, "enableTLS": "true", "useEntraID": "true"}
+// entraFields is the metadata of a Redis with Entra ID, with more fields as needed.
+func entraFields(more ...string) map[string]string {
+	fields := map[string]string{"redisHost": "h:1", "enableTLS": "true", "useEntraID": "true"}
 	for i := 0; i < len(more); i += 2 {
 		fields[more[i]] = more[i+1]
 	}
