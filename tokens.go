@@ -53,10 +53,9 @@ type tokens struct {
 	user       string   // overrides that of the token, unless empty
 	secrets    []string // not to be repeated in errors
 	logger     *slog.Logger
-	// retire is called some time after a new token with when it came: who has
-	// not been used since has not authenticated again, for go-redis does that
-	// when it next takes a connection out.
-	retire func(unusedSince time.Time)
+	// retire closes the connections that have not been used since they were
+	// handed a new token, and so have not authenticated with it.
+	retire func(handed time.Time)
 
 	timeout time.Duration // dialTimeout, which waiting for a token is part of
 	wake    chan struct{} // asks run for an attempt now
@@ -283,15 +282,15 @@ func (t *tokens) ready(ctx context.Context) error {
 		t.mu.Lock()
 		current, failure, attempted := t.current, t.failure, t.attempted
 		t.mu.Unlock()
-		switch {
-		case current != nil && wallClock().Before(current.expires):
+		if current != nil && wallClock().Before(current.expires) {
 			return nil
-		case failure != nil:
-			return missingToken(current, failure)
 		}
 		select {
-		case t.wake <- struct{}{}: // its end has been slept through
+		case t.wake <- struct{}{}: // its end may have been slept through
 		default:
+		}
+		if failure != nil {
+			return missingToken(current, failure)
 		}
 		if tooLate == nil {
 			timer := time.NewTimer(t.timeout)
