@@ -97,8 +97,9 @@ var _ OutputBinding = (*RedisBinding)(nil)
 // NewRedisBinding returns a binding to the Redis that the metadata describes:
 // a flat table of strings, whose fields the type [Metadata] documents.
 //
-// It connects and pings within dialTimeout (5s unless set), so that a server
-// that cannot be reached and a refused password are errors here, which name the
+// It connects and pings within dialTimeout (5s unless set; with useEntraID it
+// waits as long at most for the first token before), so that a server that
+// cannot be reached and a refused password are errors here, which name the
 // address and what to check; [WithLazyConnect] leaves that to the first Invoke.
 // Bad fields are reported all at once, as *[MetadataError] joined together.
 // After an error no goroutine and no connection is left behind.
@@ -120,9 +121,7 @@ func NewRedisBinding(metadata map[string]string, opts ...Option) (*RedisBinding,
 	if o.lazy {
 		return b, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), m.DialTimeout)
-	defer cancel()
-	if err := b.client.start(ctx); err != nil {
+	if err := b.client.start(m.DialTimeout); err != nil {
 		_ = b.Close()
 		return nil, m.explainStart(err)
 	}

@@ -64,7 +64,9 @@ func newClient(m *Metadata, tokens *tokens) *client {
 		// and is not come across again at once.
 		opts.PoolFIFO = true
 		c.dialer.ready = tokens.ready
-		tokens.retire = c.dialer.conns.closeUnused
+		if poolLooks { // or it would use them
+			tokens.retire = c.dialer.conns.closeUnused
+		}
 		c.background.Go(func() { tokens.run(c.dialer.ctx) })
 	}
 
@@ -140,6 +142,12 @@ func (c *client) call(ctx context.Context, cmd *command) error {
 		c.calls.leave() // Close need not wait: nothing says for how long
 	} else {
 		defer c.calls.leave()
+	}
+	if c.tokens != nil && c.tokens.newest() == nil {
+		// Waiting for the first one takes no place in the pool.
+		if err := c.tokens.ready(ctx); err != nil {
+			return err
+		}
 	}
 	if ctx.Done() == nil {
 		return c.send(ctx, cmd)
@@ -269,14 +277,16 @@ func (c *client) pause(attempt int) time.Duration {
 	return min(d+rand.N(d/2+1), c.maxPause) //nolint:gosec // chance, not secrecy
 }
 
-// start makes the first connection, before ctx ends, which does with dialTimeout.
-func (c *client) start(ctx context.Context) error {
+// start makes the first connection within the time-out, and waits before that
+// for as long at most until there is something to authenticate with.
+func (c *client) start(timeout time.Duration) error {
 	if c.tokens != nil {
-		// Its own time-out says more than the end of a context.
-		if err := c.tokens.ready(context.WithoutCancel(ctx)); err != nil {
+		if err := c.tokens.ready(context.Background()); err != nil {
 			return err
 		}
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
 	return c.ping(ctx)
 }
 

@@ -317,6 +317,19 @@ func listen(t *testing.T, serve func(net.Conn)) (addr string) {
 	return listener.Addr().String()
 }
 
+// dialTimeout is no end of a caller's context.
+func TestDialTimeoutIsNoContext(t *testing.T) {
+	hangUp := make(chan struct{})
+	addr := listen(t, func(net.Conn) { <-hangUp }) // without TLS
+	defer close(hangUp)
+	binding := newBinding(t, map[string]string{"redisHost": addr, "enableTLS": "true", "dialTimeout": "20ms"}, WithLazyConnect())
+	for range 20 {
+		_, err := binding.Invoke(context.Background(), request(GetOperation, "k"))
+		require.ErrorContains(t, err, "no answer within dialTimeout (20ms)")
+		require.NotErrorIs(t, err, context.DeadlineExceeded)
+	}
+}
+
 // Many callers of a dead server share the attempts to connect.
 func TestDeadServerIsNotHammered(t *testing.T) {
 	var accepted atomic.Int32

@@ -91,7 +91,7 @@ func (d *dialer) dialOrShare(ctx context.Context, network, addr string) (net.Con
 				_ = mine.Close()
 			}
 		}()
-		return nil, ctx.Err()
+		return nil, d.orTimeout(ctx.Err(), "dial "+addr) // go-redis bounds it by dialTimeout, too
 	}
 }
 

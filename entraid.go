@@ -30,7 +30,14 @@ type identity struct {
 	client   azcore.ClientOptions
 	// privateCloud trusts the authority without asking Microsoft's about it.
 	privateCloud bool
+
+	// found is the source that has brought the first token where the metadata
+	// names none: another one would be somebody else.
+	found source
 }
+
+// source makes a credential.
+type source func() (azcore.TokenCredential, error)
 
 // clouds are the values of azureEnvironment. The public one is azidentity's
 // default, which the environment variable AZURE_AUTHORITY_HOST may replace.
@@ -81,8 +88,10 @@ func isLinkLocal(host string) bool {
 }
 
 // GetToken asks for a token. The credential is made anew each time: one that is
-// kept answers with the old token until five minutes before its end, and does
-// not see that a certificate file has been replaced.
+// kept answers with the old token until five minutes before its end (as managed
+// identities do all the same, whose tokens are kept for the whole process), and
+// does not see that a certificate file has been replaced. Not for more than one
+// goroutine at a time.
 func (i *identity) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	if client, ok := i.client.Transport.(*http.Client); ok {
 		defer client.CloseIdleConnections() // the next request is long after
@@ -103,6 +112,9 @@ func (i *identity) credential() (azcore.TokenCredential, error) {
 			&azidentity.ClientSecretCredentialOptions{ClientOptions: i.client, DisableInstanceDiscovery: i.privateCloud})
 	case m.AzureCertificate != "" || m.AzureCertificateFile != "":
 		return i.certificateCredential()
+	}
+	if i.found != nil {
+		return i.found()
 	}
 	return i.surroundings()
 }
@@ -132,46 +144,83 @@ func (m *Metadata) certificate() ([]*x509.Certificate, crypto.PrivateKey, error)
 		return certificates, key, nil
 	case strings.Contains(err.Error(), "asn1"): // and some of the bytes
 		err = errors.New("is neither")
+	case strings.Contains(err.Error(), "unknown digest algorithm"):
+		err = fmt.Errorf("%w (PKCS#12 by OpenSSL 3 needs its option -legacy)", err)
 	}
 	return nil, nil, fmt.Errorf("takes a certificate with its RSA key in PEM or PKCS#12: %w", err)
 }
 
 // certificateBytes is a certificate as text in bytes: PEM, or PKCS#12 in base64.
 func certificateBytes(text string) []byte {
-	if data, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text)); err == nil {
+	pem := pemBytes(text)
+	if data, err := base64.StdEncoding.DecodeString(string(pem)); err == nil {
 		return data
 	}
-	return pemBytes(text)
+	return pem
 }
 
 // surroundings is what the place where the program runs offers, the first that
 // is there. azidentity's own chain of this kind takes the client ID of a managed
 // identity from an environment variable only.
 func (i *identity) surroundings() (azcore.TokenCredential, error) {
-	m := i.metadata
-	var sources []azcore.TokenCredential
-	add := func(name string, credential azcore.TokenCredential, err error) {
+	var chain []azcore.TokenCredential
+	for _, from := range []source{i.environment, i.workloadIdentity, i.managedIdentity, i.azureCLI} {
+		credential, err := from()
 		if err != nil {
-			credential = unavailable{fmt.Errorf("%s: %w", name, err)}
+			credential = unavailable{err}
 		}
-		sources = append(sources, credential)
+		chain = append(chain, finding{credential, func() { i.found = from }})
 	}
-	environment, err := azidentity.NewEnvironmentCredential(&azidentity.EnvironmentCredentialOptions{
+	return azidentity.NewChainedTokenCredential(chain, nil)
+}
+
+func (i *identity) environment() (azcore.TokenCredential, error) {
+	credential, err := azidentity.NewEnvironmentCredential(&azidentity.EnvironmentCredentialOptions{
 		ClientOptions: i.client, DisableInstanceDiscovery: i.privateCloud})
-	add("EnvironmentCredential", environment, err)
-	workload, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{
+	return credential, named("EnvironmentCredential", err)
+}
+
+func (i *identity) workloadIdentity() (azcore.TokenCredential, error) {
+	credential, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{
 		ClientOptions: i.client, DisableInstanceDiscovery: i.privateCloud,
-		TenantID: m.AzureTenantID, ClientID: m.AzureClientID})
-	add("WorkloadIdentityCredential", workload, err)
-	managed := azidentity.ManagedIdentityCredentialOptions{ClientOptions: i.client}
-	if m.AzureClientID != "" {
-		managed.ID = azidentity.ClientID(m.AzureClientID)
+		TenantID: i.metadata.AzureTenantID, ClientID: i.metadata.AzureClientID})
+	return credential, named("WorkloadIdentityCredential", err)
+}
+
+func (i *identity) managedIdentity() (azcore.TokenCredential, error) {
+	options := &azidentity.ManagedIdentityCredentialOptions{ClientOptions: i.client}
+	if i.metadata.AzureClientID != "" {
+		options.ID = azidentity.ClientID(i.metadata.AzureClientID)
 	}
-	managedIdentity, err := azidentity.NewManagedIdentityCredential(&managed)
-	add("ManagedIdentityCredential", whereAnswered{managedIdentity}, err)
-	cli, err := azidentity.NewAzureCLICredential(&azidentity.AzureCLICredentialOptions{TenantID: m.AzureTenantID})
-	add("AzureCLICredential", cli, err)
-	return azidentity.NewChainedTokenCredential(sources, nil)
+	credential, err := azidentity.NewManagedIdentityCredential(options)
+	return whereAnswered{credential}, named("ManagedIdentityCredential", err)
+}
+
+func (i *identity) azureCLI() (azcore.TokenCredential, error) {
+	credential, err := azidentity.NewAzureCLICredential(&azidentity.AzureCLICredentialOptions{TenantID: i.metadata.AzureTenantID})
+	return credential, named("AzureCLICredential", err)
+}
+
+// named says whose error it is.
+func named(credential string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", credential, err)
+}
+
+// finding tells when its credential has brought a token.
+type finding struct {
+	credential azcore.TokenCredential
+	found      func()
+}
+
+func (f finding) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	token, err := f.credential.GetToken(ctx, options)
+	if err == nil {
+		f.found()
+	}
+	return token, err
 }
 
 // unavailable stands for a source that is not there, and lets a chain go on.

@@ -28,6 +28,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/alicebob/miniredis/v2/server"
 	"github.com/golang-jwt/jwt/v5"
@@ -295,6 +296,39 @@ func TestEntraIDIdentities(t *testing.T) {
 	})
 }
 
+// Whoever has answered first is who we are: a managed identity that does not
+// answer for a while does not make us the one who has logged in to the CLI.
+func TestEntraIDDoesNotChange(t *testing.T) {
+	clearAzureVariables(t)
+	a := startAzure(t, redistest.StartEntra(t, testObjectID), time.Minute)
+	dir := t.TempDir()
+	az := "#!/bin/sh\necho '{\"accessToken\": \"a.b.c\", \"expires_on\": 4000000000}'\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "az"), []byte(az), 0o700))
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	endpoint, header := a.ManagedIdentity()
+	t.Setenv("IDENTITY_HEADER", header)
+	m, err := ParseMetadata(entraFields())
+	require.NoError(t, err)
+	scope := policy.TokenRequestOptions{Scopes: []string{DefaultAzureRedisScope}}
+
+	who := newIdentity(m)
+	t.Setenv("IDENTITY_ENDPOINT", endpoint)
+	token, err := who.GetToken(t.Context(), scope)
+	require.NoError(t, err)
+	t.Setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:1/")
+	_, err = who.GetToken(t.Context(), scope)
+	require.ErrorContains(t, err, "127.0.0.1:1")
+	t.Setenv("IDENTITY_ENDPOINT", endpoint)
+	next, err := who.GetToken(t.Context(), scope)
+	require.NoError(t, err)
+	assert.NotEqual(t, token.Token, next.Token)
+
+	t.Setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:1/")
+	token, err = newIdentity(m).GetToken(t.Context(), scope)
+	require.NoError(t, err)
+	assert.Equal(t, "a.b.c", token.Token, "who has not found anybody yet asks the CLI")
+}
+
 // clearAzureVariables hides what the machine has to do with Azure.
 func clearAzureVariables(t *testing.T) {
 	t.Helper()
@@ -515,6 +549,22 @@ func TestEntraIDCloseDuringRefresh(t *testing.T) {
 			a.SetHanging(false)
 		})
 	}
+}
+
+// Who waits for the first token takes no place in the pool.
+func TestEntraIDWaitingTakesNoPlace(t *testing.T) {
+	a := startAzure(t, redistest.StartEntra(t, testObjectID), time.Minute)
+	a.SetHanging(true)
+	binding := newBinding(t, a.fields("poolSize", "1", "poolTimeout", "1ms", "dialTimeout", "200ms"), a.reach(), WithLazyConnect())
+	var calling sync.WaitGroup
+	for range 4 {
+		calling.Go(func() {
+			_, err := binding.Invoke(context.Background(), request(GetOperation, "entra:waiting"))
+			assert.EqualError(t, err, "redisbinding: get: no Entra ID token: the authority: no answer within dialTimeout (200ms) (raise dialTimeout if it takes longer)")
+		})
+	}
+	calling.Wait()
+	a.SetHanging(false)
 }
 
 // The contexts of callers hold while a token is waited for.

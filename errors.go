@@ -147,7 +147,7 @@ func (m *Metadata) advice(err error, starting bool) string {
 		tooLate   *dialTimeoutError
 	)
 	switch {
-	case errors.As(err, &tooLate) && tooLate.doing == authority:
+	case errors.Is(err, ErrNoToken) && errors.As(err, &tooLate):
 		return "raise dialTimeout if it takes longer"
 	case errors.Is(err, ErrNoToken):
 		return "" // it says what Entra ID says

@@ -138,8 +138,8 @@ type Metadata struct {
 	// RedisMaxRetryInterval is the longest pause before a retry. 0 or more,
 	// default 512ms (redisMinRetryInterval when that is more); "-1" or "0": no pause.
 	RedisMaxRetryInterval time.Duration `mapstructure:"redisMaxRetryInterval"`
-	// DialTimeout bounds connecting, TLS included, and all of [NewRedisBinding].
-	// 1ms or more, default 5s.
+	// DialTimeout bounds connecting, TLS included, waiting for a token of Entra
+	// ID, and all of [NewRedisBinding] but the latter. 1ms or more, default 5s.
 	DialTimeout time.Duration `mapstructure:"dialTimeout"`
 	// ReadTimeout bounds waiting for a reply. 1ms or more, default 3s; "-1": no bound.
 	ReadTimeout time.Duration `mapstructure:"readTimeout"`
@@ -163,7 +163,9 @@ type Metadata struct {
 	// closed while the application is quiet. 1ms or more, default 1m; "-1": never.
 	IdleCheckFrequency time.Duration `mapstructure:"idleCheckFrequency"`
 	// IdleTimeout is how long an unused connection is kept; it should be less
-	// than the server's own timeout setting. 1ms or more, default 5m; "-1": for ever.
+	// than the server's own timeout setting. 1ms or more, default 5m; "-1": for
+	// ever. With useEntraID connections are used in turn, and so are idle only
+	// when there are fewer calls than connections in this time.
 	IdleTimeout time.Duration `mapstructure:"idleTimeout"`
 
 	// TTL is how long a created key lives when the request does not

@@ -171,7 +171,8 @@ func TestMetadataOverrides(t *testing.T) {
 func TestMetadataAzureCertificate(t *testing.T) {
 	pem, _ := newAzureCertificate(t)
 	application := []string{"azureTenantID", "t", "azureClientID", "c"}
-	for _, certificate := range []string{pem, strings.ReplaceAll(pem, "\n", `\n`)} {
+	for _, certificate := range []string{pem, strings.ReplaceAll(pem, "\n", `\n`), strings.ReplaceAll(pem, "\n", `\n`) + "\n",
+		strings.ReplaceAll(pem, "\n", `\r\n`), "\n" + strings.ReplaceAll(pem, "\n", "\r\n")} {
 		m := mustParse(t, entraFields(append(application, "azureCertificate", certificate)...))
 		assert.Equal(t, Secret(certificate), m.AzureCertificate)
 	}

@@ -25,6 +25,9 @@ const (
 	tokenTimeout = 10 * time.Second
 	// tokenRate is how long after an attempt the next one may be made.
 	tokenRate = time.Second
+	// keptReserve is how long before its end azidentity keeps no token, and by when
+	// one that lives for more than twice as long is renewed.
+	keptReserve = 5 * time.Minute
 	// clockCheck is how often the clock on the wall is looked at while waiting:
 	// timers stand still while a machine is suspended, tokens expire.
 	clockCheck = time.Minute
@@ -38,7 +41,6 @@ const (
 type token struct {
 	auth.Credentials
 
-	value    string
 	acquired time.Time
 	expires  time.Time
 }
@@ -53,6 +55,7 @@ type tokens struct {
 	user       string   // overrides that of the token, unless empty
 	secrets    []string // not to be repeated in errors
 	logger     *slog.Logger
+	clock      func() time.Time // wallClock
 	// retire closes the connections that have not been used since they were
 	// handed a new token, and so have not authenticated with it.
 	retire func(handed time.Time)
@@ -63,7 +66,7 @@ type tokens struct {
 
 	// For run only.
 	asked  time.Time // when the last attempt has ended
-	logged time.Time // when a failure was last logged; zero when not since the last new token
+	logged time.Time // when a failure was last logged
 
 	mu        sync.Mutex
 	current   *token        // nil before the first
@@ -80,11 +83,13 @@ func newTokens(m *Metadata, credential azcore.TokenCredential, logger *slog.Logg
 		secrets: []string{string(m.AzureClientSecret), string(m.AzureCertificate),
 			string(m.AzureCertificatePassword)},
 		logger:    logger,
+		clock:     wallClock,
 		timeout:   m.DialTimeout,
 		wake:      make(chan struct{}, 1),
 		stopped:   make(chan struct{}),
 		attempted: make(chan struct{}),
 		listeners: map[auth.CredentialsListener]struct{}{},
+		retire:    func(time.Time) {},
 	}
 }
 
@@ -98,8 +103,8 @@ func (t *tokens) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		previous := t.newest()
 		next, err := t.acquire(ctx)
-		now := wallClock()
-		t.asked = now
+		now := t.clock()
+		t.asked = time.Now()
 		if ctx.Err() != nil {
 			return
 		}
@@ -108,10 +113,16 @@ func (t *tokens) run(ctx context.Context) {
 			pause := pauseBefore(previous, now, pauses)
 			t.fail(ctx, err, previous, pause)
 			t.sleep(ctx, now.Add(pause))
-		case previous != nil && next.value == previous.value:
-			// Kept by the credential, which has a later idea of when to renew it.
-			t.attempt(previous, nil)
-			t.sleep(ctx, now.Add(pauseBefore(previous, now, pauses)))
+		case previous != nil && next.RawCredentials() == previous.RawCredentials():
+			// Kept by the credential, which has an idea of its own of when to renew
+			// it. Those of azidentity do so five minutes before its end.
+			next.acquired = previous.acquired
+			t.attempt(next, nil)
+			pause := pauseBefore(next, now, pauses)
+			if released := next.expires.Add(-keptReserve).Sub(now); released > 0 {
+				pause = min(pause, released+tokenRate+rand.N(tokenRate)) //nolint:gosec // chance, not secrecy
+			}
+			t.sleep(ctx, now.Add(pause))
 		default:
 			pauses.Reset()
 			if listeners := t.replace(ctx, next, previous); previous != nil {
@@ -129,8 +140,8 @@ func (t *tokens) run(ctx context.Context) {
 func (t *token) renewal() time.Time {
 	life := t.expires.Sub(t.acquired)
 	reserve := max(life/10, min(life/100*22, 30*time.Second))
-	if life > 10*time.Minute {
-		reserve = max(reserve, 5*time.Minute)
+	if life > 2*keptReserve {
+		reserve = max(reserve, keptReserve)
 	}
 	latest := life - reserve
 	earliest := min(life/4*3, latest-life/100*3)
@@ -152,8 +163,8 @@ func pauseBefore(current *token, now time.Time, pauses *backoff.ExponentialBackO
 func (t *tokens) acquire(ctx context.Context) (*token, error) {
 	attempt, cancel := context.WithTimeout(ctx, tokenTimeout)
 	defer cancel()
-	access, err := t.credential.GetToken(attempt, policy.TokenRequestOptions{Scopes: []string{t.scope}})
-	now := wallClock()
+	access, err := t.askCredential(attempt)
+	now := t.clock()
 	switch expires := access.ExpiresOn.Round(0); {
 	case err != nil && attempt.Err() != nil && ctx.Err() == nil:
 		return nil, fmt.Errorf("gave up after %s: %w", tokenTimeout, t.censor(err))
@@ -168,8 +179,19 @@ func (t *tokens) acquire(ctx context.Context) (*token, error) {
 				return nil, err
 			}
 		}
-		return &token{auth.NewBasicCredentials(user, access.Token), access.Token, now, expires}, nil
+		return &token{auth.NewBasicCredentials(user, access.Token), now, expires}, nil
 	}
+}
+
+// askCredential is GetToken of the credential, which may be anybody's: should it
+// panic, that does not end the process.
+func (t *tokens) askCredential(ctx context.Context) (access azcore.AccessToken, err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			err = fmt.Errorf("the token credential panicked: %v", panicked)
+		}
+	}()
+	return t.credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{t.scope}})
 }
 
 // replace makes next the current token and returns whom it concerns.
@@ -179,7 +201,6 @@ func (t *tokens) replace(ctx context.Context, next, previous *token) []auth.Cred
 	if previous != nil {
 		message = "redisbinding: renewed the Entra ID token"
 	}
-	t.logged = time.Time{}
 	t.logger.InfoContext(ctx, message, "user", user, "expires", next.expires.UTC())
 	return t.attempt(next, nil)
 }
@@ -196,20 +217,20 @@ func (t *tokens) hand(ctx context.Context, listeners []auth.CredentialsListener,
 		t.sleep(ctx, next.acquired.Add(period*time.Duration(i)/time.Duration(len(listeners))))
 		listener.OnNext(next)
 	}
-	handed := time.Now()
-	t.sleep(ctx, next.acquired.Add(left/2))
-	t.retire(handed)
+	if left > 0 {
+		handed := time.Now()
+		t.sleep(ctx, next.acquired.Add(left/2))
+		t.retire(handed)
+	}
 }
 
-// fail notes an attempt that has brought no token. It logs the first of many, and
-// then one a minute.
+// fail notes an attempt that has brought no token. It logs one a minute.
 func (t *tokens) fail(ctx context.Context, err error, current *token, pause time.Duration) {
 	t.attempt(current, err)
-	now := wallClock()
-	if now.Sub(t.logged) < failureLogPause {
+	if time.Since(t.logged) < failureLogPause {
 		return
 	}
-	t.logged = now
+	t.logged = time.Now()
 	attrs := []any{"error", err, "retry_in", pause.Round(time.Millisecond)}
 	if current != nil {
 		attrs = append(attrs, "expires", current.expires.UTC())
@@ -233,11 +254,13 @@ func (t *tokens) newest() *token {
 	return t.current
 }
 
-// sleep waits until a time on the wall's clock, or until somebody wants a token
-// when there is none, but then for tokenRate after the last attempt all the same.
+// sleep waits until a time on the wall's clock (but not for longer because that
+// is set back), or until somebody wants a token when there is none, but then for
+// tokenRate after the last attempt all the same.
 func (t *tokens) sleep(ctx context.Context, until time.Time) {
+	end := time.Now().Add(until.Sub(t.clock())) // on the monotonic clock
 	for ctx.Err() == nil {
-		left := until.Sub(wallClock())
+		left := min(until.Sub(t.clock()), time.Until(end))
 		if left <= 0 {
 			return
 		}
@@ -246,8 +269,8 @@ func (t *tokens) sleep(ctx context.Context, until time.Time) {
 		case <-timer.C:
 		case <-t.wake:
 			timer.Stop()
-			if current := t.newest(); current == nil || !wallClock().Before(current.expires) {
-				until = earlier(until, t.asked.Add(tokenRate))
+			if current := t.newest(); current == nil || !t.clock().Before(current.expires) {
+				end = earlier(end, t.asked.Add(tokenRate))
 			}
 		case <-ctx.Done():
 			timer.Stop()
@@ -260,8 +283,9 @@ func (t *tokens) sleep(ctx context.Context, until time.Time) {
 func (t *tokens) Subscribe(listener auth.CredentialsListener) (auth.Credentials, auth.UnsubscribeFunc, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.current == nil { // the connection is one that failed for want of it
-		return nil, nil, &dialError{missingToken(nil, cmp.Or(t.failure, errNoToken))}
+	if t.current == nil {
+		// Without a token there is no connection but a failed one, which says why.
+		return auth.NewBasicCredentials("", ""), func() error { return nil }, nil
 	}
 	t.listeners[listener] = struct{}{}
 	return t.current, func() error {
@@ -272,8 +296,6 @@ func (t *tokens) Subscribe(listener auth.CredentialsListener) (auth.Credentials,
 	}, nil
 }
 
-var errNoToken = errors.New("no token yet")
-
 // ready returns nil as soon as there is a living token, and otherwise why there
 // is none as soon as that is known, or dialTimeout has passed, or ctx has ended.
 func (t *tokens) ready(ctx context.Context) error {
@@ -282,17 +304,24 @@ func (t *tokens) ready(ctx context.Context) error {
 		t.mu.Lock()
 		current, failure, attempted := t.current, t.failure, t.attempted
 		t.mu.Unlock()
-		if current != nil && wallClock().Before(current.expires) {
+		select {
+		case <-t.stopped:
+			return ErrClosed
+		default:
+		}
+		if current != nil && t.clock().Before(current.expires) {
 			return nil
 		}
 		select {
 		case t.wake <- struct{}{}: // its end may have been slept through
 		default:
 		}
-		if failure != nil {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case failure != nil:
 			return missingToken(current, failure)
-		}
-		if tooLate == nil {
+		case tooLate == nil:
 			timer := time.NewTimer(t.timeout)
 			defer timer.Stop()
 			tooLate = timer.C
@@ -300,11 +329,9 @@ func (t *tokens) ready(ctx context.Context) error {
 		select {
 		case <-attempted:
 		case <-tooLate:
-			return missingToken(current, &dialTimeoutError{authority, t.timeout})
+			return missingToken(current, &dialTimeoutError{"the authority", t.timeout})
 		case <-ctx.Done():
-			return ctx.Err()
 		case <-t.stopped:
-			return ErrClosed
 		}
 	}
 }
@@ -313,14 +340,13 @@ func (t *tokens) ready(ctx context.Context) error {
 func (t *tokens) expired() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.current == nil || wallClock().Before(t.current.expires) {
+	if t.current == nil || t.clock().Before(t.current.expires) {
 		return nil
 	}
-	return missingToken(t.current, cmp.Or(t.failure, errNoToken))
+	return missingToken(t.current, cmp.Or(t.failure, errNotYet))
 }
 
-// authority is whom a time-out says was waited for.
-const authority = "the authority"
+var errNotYet = errors.New("no answer yet")
 
 // tokenError is an [ErrNoToken] that says why.
 type tokenError struct {
@@ -370,7 +396,8 @@ var answerPattern = regexp.MustCompile(`\{[^{}]*"error_description":\s*"((?:[^"\
 func oneLine(text string) string {
 	var line strings.Builder
 	for part := range strings.Lines(answerPattern.ReplaceAllString(text, "$1")) {
-		if part = strings.Trim(part, "- \t\r\n"); part == "" { // lines are drawn around an answer
+		part = strings.TrimSpace(part)
+		if strings.Trim(part, "-") == "" { // lines are drawn around an answer
 			continue
 		}
 		if said := line.String(); said != "" && !strings.HasSuffix(said, ".") && !strings.HasSuffix(said, ":") {

@@ -163,11 +163,12 @@ func (p *parser) validateTLS() {
 	}
 }
 
-// pemBytes is PEM text whose line breaks may have been written as \n, as
+// pemBytes is PEM text whose line breaks may have been written as \n or \r\n, as
 // happens to it in JSON and in environment variables.
 func pemBytes(text string) []byte {
+	text = strings.TrimSpace(text)
 	if !strings.Contains(text, "\n") {
-		text = strings.ReplaceAll(text, `\n`, "\n")
+		text = strings.NewReplacer(`\r\n`, "\n", `\n`, "\n").Replace(text)
 	}
 	return []byte(text)
 }
