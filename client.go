@@ -143,7 +143,7 @@ func (c *client) call(ctx context.Context, cmd *command) error {
 	} else {
 		defer c.calls.leave()
 	}
-	if c.tokens != nil && c.tokens.newest() == nil {
+	if c.tokens != nil && !c.tokens.begun.Load() {
 		// Waiting for the first one takes no place in the pool.
 		if err := c.tokens.ready(ctx); err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
@@ -311,4 +312,25 @@ func ExampleWithLogger() {
 	defer binding.Close()
 	// Output:
 	// level=WARN msg="redisbinding: unknown metadata field" field=readTimeuot nearest=readTimeout
+}
+
+// Tokens of any credential of azidentity, or of one's own. The examples show
+// more: go run ./examples/entraid.
+func ExampleWithTokenCredential() {
+	credential, err := azidentity.NewAzureCLICredential(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	binding, err := redisbinding.NewRedisBinding(map[string]string{
+		"redisHost":  "example.westeurope.redis.azure.net:10000",
+		"enableTLS":  "true",
+		"useEntraID": "true",
+	}, redisbinding.WithTokenCredential(credential), redisbinding.WithLazyConnect())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer binding.Close()
+
+	fmt.Println(binding)
+	// Output: Redis binding to example.westeurope.redis.azure.net:10000
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -68,6 +69,7 @@ type tokens struct {
 	asked  time.Time // when the last attempt has ended
 	logged time.Time // when a failure was last logged
 
+	begun     atomic.Bool // there has been a token
 	mu        sync.Mutex
 	current   *token        // nil before the first
 	failure   error         // of the last attempt
@@ -243,6 +245,7 @@ func (t *tokens) attempt(current *token, failure error) []auth.CredentialsListen
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.current, t.failure = current, failure
+	t.begun.Store(current != nil)
 	close(t.attempted)
 	t.attempted = make(chan struct{})
 	return slices.Collect(maps.Keys(t.listeners))
