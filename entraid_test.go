@@ -343,6 +343,18 @@ func clearAzureVariables(t *testing.T) {
 	}
 }
 
+func TestFieldAzureEnvironment(t *testing.T) {
+	for environment, host := range map[string]string{
+		"AzurePublicCloud":       "", // azidentity's default
+		"AzureChinaCloud":        "https://login.chinacloudapi.cn/",
+		"AzureUSGovernmentCloud": "https://login.microsoftonline.us/",
+	} {
+		m, err := ParseMetadata(entraFields("azureEnvironment", environment))
+		require.NoError(t, err)
+		assert.Equal(t, host, newIdentity(m).client.Cloud.ActiveDirectoryAuthorityHost)
+	}
+}
+
 // A managed identity is asked on the machine's own link, where no proxy leads.
 func TestEntraIDOnTheLink(t *testing.T) {
 	for address, direct := range map[string]bool{
