@@ -143,7 +143,7 @@ func (c *client) call(ctx context.Context, cmd *command) error {
 	} else {
 		defer c.calls.leave()
 	}
-	if c.tokens != nil && !c.tokens.begun.Load() {
+	if c.tokens != nil && c.tokens.current.Load() == nil {
 		// Waiting for the first one takes no place in the pool.
 		if err := c.tokens.ready(ctx); err != nil {
 			return err
@@ -226,7 +226,7 @@ func (c *client) blameToken(err error) error {
 		return fmt.Errorf("%w: %w", err, expired)
 	}
 	if refused {
-		user, _ := c.tokens.newest().BasicAuth()
+		user, _ := c.tokens.current.Load().BasicAuth()
 		return fmt.Errorf("%w: user %s", err, user)
 	}
 	return err

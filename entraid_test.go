@@ -411,7 +411,7 @@ func TestEntraIDAuthorityDown(t *testing.T) {
 			invoke(t, binding, get)
 
 			a.SetDown(true)
-			expires := binding.client.tokens.newest().expires
+			expires := binding.client.tokens.current.Load().expires
 			for time.Until(expires) > 100*time.Millisecond {
 				require.NoError(t, binding.Ping(t.Context()))
 				invoke(t, binding, get)
@@ -653,9 +653,10 @@ func TestEntraIDIsBlamed(t *testing.T) {
 	c := &client{tokens: tokens}
 	assert.Equal(t, io.EOF, c.blameToken(io.EOF), "the token lives")
 
-	expired := *tokens.current
+	expired := *tokens.current.Load()
 	expired.expires = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	tokens.current, tokens.failure = &expired, errors.New("the authority is down")
+	tokens.current.Store(&expired)
+	tokens.failure = errors.New("the authority is down")
 	const why = ": the Entra ID token expired at 2026-01-02T03:04:05Z and could not be renewed: the authority is down"
 	for _, err := range []error{io.EOF, serverError("NOAUTH Authentication required."), serverError("WRONGPASS no")} {
 		blamed := c.blameToken(err)

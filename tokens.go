@@ -46,6 +46,9 @@ type token struct {
 	expires  time.Time
 }
 
+// lives says whether there is a token and it has not expired.
+func (t *token) lives(now time.Time) bool { return t != nil && now.Before(t.expires) }
+
 // tokens keeps one living token for the whole binding and gives it to the
 // connections: it is go-redis's StreamingCredentialsProvider. A new connection
 // gets the newest token, and an open one hears of a new token and authenticates
@@ -69,9 +72,9 @@ type tokens struct {
 	asked  time.Time // when the last attempt has ended
 	logged time.Time // when a failure was last logged
 
-	begun     atomic.Bool // there has been a token
+	current atomic.Pointer[token] // nil before the first; set with mu held
+
 	mu        sync.Mutex
-	current   *token        // nil before the first
 	failure   error         // of the last attempt
 	attempted chan struct{} // closed and replaced after each attempt
 	listeners map[auth.CredentialsListener]struct{}
@@ -103,7 +106,7 @@ func (t *tokens) run(ctx context.Context) {
 		InitialInterval: tokenRate * 5 / 4, RandomizationFactor: 0.2, Multiplier: 2, MaxInterval: time.Minute,
 	}
 	for ctx.Err() == nil {
-		previous := t.newest()
+		previous := t.current.Load()
 		next, err := t.acquire(ctx)
 		now := t.clock()
 		t.asked = time.Now()
@@ -154,7 +157,7 @@ func (t *token) renewal() time.Time {
 // while the token lives, but so that there are some more before its end, and as
 // short as allowed without one.
 func pauseBefore(current *token, now time.Time, pauses *backoff.ExponentialBackOff) time.Duration {
-	if current == nil || !now.Before(current.expires) {
+	if !current.lives(now) {
 		pauses.Reset()
 		return pauses.NextBackOff()
 	}
@@ -244,17 +247,11 @@ func (t *tokens) fail(ctx context.Context, err error, current *token, pause time
 func (t *tokens) attempt(current *token, failure error) []auth.CredentialsListener {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.current, t.failure = current, failure
-	t.begun.Store(current != nil)
+	t.current.Store(current)
+	t.failure = failure
 	close(t.attempted)
 	t.attempted = make(chan struct{})
 	return slices.Collect(maps.Keys(t.listeners))
-}
-
-func (t *tokens) newest() *token {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.current
 }
 
 // sleep waits until a time on the wall's clock (but not for longer because that
@@ -272,8 +269,8 @@ func (t *tokens) sleep(ctx context.Context, until time.Time) {
 		case <-timer.C:
 		case <-t.wake:
 			timer.Stop()
-			if current := t.newest(); current == nil || !t.clock().Before(current.expires) {
-				end = earlier(end, t.asked.Add(tokenRate))
+			if soon := t.asked.Add(tokenRate); soon.Before(end) && !t.current.Load().lives(t.clock()) {
+				end = soon
 			}
 		case <-ctx.Done():
 			timer.Stop()
@@ -286,12 +283,13 @@ func (t *tokens) sleep(ctx context.Context, until time.Time) {
 func (t *tokens) Subscribe(listener auth.CredentialsListener) (auth.Credentials, auth.UnsubscribeFunc, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.current == nil {
+	current := t.current.Load()
+	if current == nil {
 		// Without a token there is no connection but a failed one, which says why.
 		return auth.NewBasicCredentials("", ""), func() error { return nil }, nil
 	}
 	t.listeners[listener] = struct{}{}
-	return t.current, func() error {
+	return current, func() error {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		delete(t.listeners, listener)
@@ -305,14 +303,14 @@ func (t *tokens) ready(ctx context.Context) error {
 	var tooLate <-chan time.Time
 	for {
 		t.mu.Lock()
-		current, failure, attempted := t.current, t.failure, t.attempted
+		current, failure, attempted := t.current.Load(), t.failure, t.attempted
 		t.mu.Unlock()
 		select {
 		case <-t.stopped:
 			return ErrClosed
 		default:
 		}
-		if current != nil && t.clock().Before(current.expires) {
+		if current.lives(t.clock()) {
 			return nil
 		}
 		select {
@@ -343,10 +341,11 @@ func (t *tokens) ready(ctx context.Context) error {
 func (t *tokens) expired() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.current == nil || t.clock().Before(t.current.expires) {
+	current := t.current.Load()
+	if current == nil || current.lives(t.clock()) {
 		return nil
 	}
-	return missingToken(t.current, cmp.Or(t.failure, errNotYet))
+	return missingToken(current, cmp.Or(t.failure, errNotYet))
 }
 
 var errNotYet = errors.New("no answer yet")
@@ -417,10 +416,3 @@ func oneLine(text string) string {
 // wallClock is the time without the reading of the monotonic clock, which
 // stands still while a machine is suspended.
 func wallClock() time.Time { return time.Now().Round(0) }
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}

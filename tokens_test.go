@@ -122,11 +122,7 @@ func runTokensAt(t testing.TB, clock func() time.Time, credential azcore.TokenCr
 
 // entraFields is the metadata of a Redis with Entra ID, with more fields as needed.
 func entraFields(more ...string) map[string]string {
-	fields := map[string]string{"redisHost": "h:1", "enableTLS": "true", "useEntraID": "true"}
-	for i := 0; i < len(more); i += 2 {
-		fields[more[i]] = more[i+1]
-	}
-	return fields
+	return localhost(append([]string{"redisHost", "h:1", "enableTLS", "true", "useEntraID", "true"}, more...)...)
 }
 
 func TestTokenIsRenewedInTime(t *testing.T) {
@@ -359,10 +355,10 @@ func TestTokenAfterTheClockWasSetBack(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		require.NoError(t, tokens.ready(t.Context()))
 
-		acquired := tokens.newest()
+		acquired := tokens.current.Load()
 		clock.step(-8 * time.Hour)
 		time.Sleep(24 * time.Hour)
-		assert.NotEqual(t, acquired, tokens.newest(), "renewed by its age")
+		assert.NotEqual(t, acquired, tokens.current.Load(), "renewed by its age")
 	})
 }
 
@@ -431,7 +427,7 @@ func TestTokensThatAreNone(t *testing.T) {
 				err := tokens.ready(t.Context())
 				if test.want == "" {
 					require.NoError(t, err)
-					user, password := tokens.newest().BasicAuth()
+					user, password := tokens.current.Load().BasicAuth()
 					assert.Equal(t, []string{"somebody", test.token}, []string{user, password})
 				} else {
 					require.ErrorContains(t, err, "no Entra ID token: "+test.want)
