@@ -116,6 +116,9 @@ func NewRedisBinding(metadata map[string]string, opts ...Option) (*RedisBinding,
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
+	if o.alone {
+		m.Pipelining = PipeliningOff
+	}
 
 	b := &RedisBinding{metadata: m, logger: o.logger, client: newClient(m, o.tokens(m))}
 	if o.lazy {
@@ -164,14 +167,19 @@ func (b *RedisBinding) Invoke(ctx context.Context, req *InvokeRequest) (*InvokeR
 	if b == nil || b.client == nil {
 		return nil, ErrClosed
 	}
-	if req == nil {
-		return nil, &RequestError{Reason: "is nil"}
-	}
 	resp, err := b.operate(ctx, req)
 	if err != nil {
-		return nil, b.metadata.explain(string(req.Operation), err)
+		return nil, b.explain(req, err)
 	}
 	return resp, nil
+}
+
+// explain completes the error of a request for the caller.
+func (b *RedisBinding) explain(req *InvokeRequest, err error) error {
+	if req == nil {
+		return err
+	}
+	return b.metadata.explain(string(req.Operation), err)
 }
 
 // Ping asks the server (of a cluster, one of its masters) for a sign of life.

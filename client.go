@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -29,8 +30,12 @@ type client struct {
 	// tokens are what connections authenticate with; nil without Entra ID.
 	tokens *tokens
 
+	lanes      lanes
+	pipelining bool
+	// mapped is set once the slots of the cluster are known.
+	mapped atomic.Bool
+
 	calls      inflight       // calls that end by themselves, which Close waits for
-	workers    inflight       // what goes on behind calls that their context has ended
 	background sync.WaitGroup // closing idle connections, following the primary, renewing the token
 }
 
@@ -48,7 +53,12 @@ func newClient(m *Metadata, tokens *tokens) *client {
 		opts.ConnMaxIdleTime = -1
 	}
 	c := &client{
-		dialer:     newDialer(m.DialTimeout, opts.TLSConfig, &connSet{timeout: m.IdleTimeout, keep: m.MinIdleConns}),
+		dialer: newDialer(m.DialTimeout, opts.TLSConfig, &connSet{
+			timeout:      m.IdleTimeout,
+			keep:         m.MinIdleConns,
+			readTimeout:  m.ReadTimeout,
+			writeTimeout: m.WriteTimeout,
+		}),
 		maxRetries: m.RedisMaxRetries,
 		minPause:   m.RedisMinRetryInterval,
 		maxPause:   m.RedisMaxRetryInterval,
@@ -56,7 +66,6 @@ func newClient(m *Metadata, tokens *tokens) *client {
 		tokens:     tokens,
 	}
 	c.calls.init()
-	c.workers.init()
 	opts.Dialer = c.dialer.dial
 	if tokens != nil {
 		opts.StreamingCredentialsProvider = tokens
@@ -70,13 +79,18 @@ func newClient(m *Metadata, tokens *tokens) *client {
 		c.background.Go(func() { tokens.run(c.dialer.ctx) })
 	}
 
-	switch {
-	case m.Failover:
+	if m.Failover {
 		// For redisType cluster too: there is one primary either way.
 		c.sentinels = newSentinels(opts, newDialer(m.DialTimeout, opts.TLSConfig, &connSet{}), c.dialer.conns.closeOthers)
 		opts.Dialer = c.dialer.dialTo(c.sentinels.primary)
-		c.redis = redis.NewClient(opts.Simple())
 		c.background.Go(c.sentinels.follow)
+	}
+	// The connections have the time-outs, and leave go-redis's place to the marks
+	// of direct calls.
+	opts.ReadTimeout, opts.WriteTimeout = -1, -1
+	switch {
+	case m.Failover:
+		c.redis = redis.NewClient(opts.Simple())
 	case m.RedisType == TypeCluster:
 		nodes := opts.Cluster()
 		// The routing policies need COMMAND, which a plain user may not run. The
@@ -87,6 +101,8 @@ func newClient(m *Metadata, tokens *tokens) *client {
 	default:
 		c.redis = redis.NewClient(opts.Simple())
 	}
+	c.pipelining = m.Pipelining == PipeliningAuto
+	c.lanes.limits = newLaneLimits(m)
 	if reap {
 		c.background.Go(func() { c.dialer.conns.run(c.dialer.ctx, m.IdleCheckFrequency) })
 	}
@@ -100,117 +116,137 @@ func (c *client) close() error {
 	if c.sentinels != nil {
 		c.sentinels.dialer.close()
 	}
+	c.lanes.close()
 	err := c.redis.Close()
-	c.workers.close()
+	c.lanes.running.Wait()
 	c.background.Wait()
 	return err
 }
 
-// command is one Redis command, its reply kept as a string.
-type command struct {
-	*redis.StringCmd
-	// repeatable says that carrying the command out twice does what once does.
-	repeatable bool
-}
-
-func newCommand(ctx context.Context, repeatable bool, args ...any) *command {
-	return &command{redis.NewStringCmd(ctx, args...), repeatable}
-}
-
-// NoRetry is true for go-redis, at every level of every kind of client: it
-// would send again what it does not know to have been carried out, and on a
-// cluster three times even with redisMaxRetries 0. Retries are made by send.
-func (*command) NoRetry() bool { return true }
-
-// keep returns data as the call path may have it: it reads it even after a call
-// that its context has ended, when the caller may be overwriting it.
-func keep(ctx context.Context, data []byte) []byte {
-	if ctx.Done() == nil {
-		return data
-	}
-	return append([]byte(nil), data...)
-}
-
-// call sends a command and waits for its reply, at most until ctx ends. A nil
-// reply is redis.Nil. After any other error the command may be in use still
-// and must not be looked at.
-func (c *client) call(ctx context.Context, cmd *command) error {
+// enter begins a call, or says why not. What counts is ended with calls.leave.
+func (c *client) enter(ctx context.Context) (counts bool, err error) {
 	if !c.calls.enter() {
-		return ErrClosed
+		return false, ErrClosed
 	}
+	counts = true
 	if _, bounded := ctx.Deadline(); !bounded && c.unbounded {
 		c.calls.leave() // Close need not wait: nothing says for how long
-	} else {
-		defer c.calls.leave()
+		counts = false
 	}
 	if c.tokens != nil && c.tokens.current.Load() == nil {
 		// Waiting for the first one takes no place in the pool.
 		if err := c.tokens.ready(ctx); err != nil {
-			return err
+			return counts, err
 		}
 	}
-	if ctx.Done() == nil {
-		return c.send(ctx, cmd)
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	// go-redis obeys a deadline but not a cancellation once it has sent.
-	if !c.workers.enter() {
-		return ErrClosed
-	}
-	sent := make(chan error, 1)
-	go func() {
-		defer c.workers.leave()
-		sent <- c.send(ctx, cmd)
-	}()
-	select {
-	case err := <-sent:
-		return orContextError(ctx, err)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return counts, ctx.Err()
 }
 
-// orContextError returns the context's error in place of the time-out that its
-// deadline caused on the connection, which may show a moment earlier.
-func orContextError(ctx context.Context, err error) error {
-	if err == nil || !isTimeout(err) && !errors.Is(err, context.DeadlineExceeded) {
-		return err
+// do sends the command of the call, again where that is allowed and may help, and
+// returns its reply, within ctx. A nil reply is redis.Nil. It frees the call.
+func (c *client) do(ctx context.Context, cmd *call) (string, error) {
+	counts, err := c.enter(ctx)
+	if counts {
+		defer c.calls.leave()
 	}
-	if ctxErr := ctx.Err(); ctxErr != nil {
-		return ctxErr
+	for attempt := 0; err == nil; attempt++ {
+		left := false
+		if left, err = c.roundTrip(ctx, cmd); left {
+			return "", err
+		}
+		if err = c.blame(err); err == nil {
+			reply := cmd.Val()
+			cmd.free()
+			return reply, nil
+		}
+		if attempt < c.maxRetries && mayRetry(cmd, err) {
+			cmd.prepare()
+			err = c.pause(ctx, attempt)
+		}
 	}
-	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
-		return context.DeadlineExceeded
+	cmd.free()
+	return "", err
+}
+
+// roundTrip sends the command of the call once and waits for its reply. After
+// true the call has been left to its lane, because ctx has ended.
+func (c *client) roundTrip(ctx context.Context, cmd *call) (left bool, err error) {
+	l := c.laneTo(cmd.key)
+	switch {
+	case l == nil:
+		return false, c.direct(ctx, c.redis, cmd)
+	case l.enter():
+		err = c.direct(ctx, l.redis, cmd)
+		l.leave()
+	default:
+		if left, err = l.carryFor(ctx, cmd); left {
+			return true, err
+		}
+	}
+	if c.cluster != nil && isElsewhere(err) {
+		if errors.Is(err, redis.ErrClosed) {
+			c.lanes.drop(l)
+		}
+		cmd.prepare()
+		err = c.direct(ctx, c.redis, cmd)
+	}
+	return false, err
+}
+
+// direct sends a command on the goroutine of the caller.
+func (c *client) direct(ctx context.Context, server redis.UniversalClient, cmd *call) error {
+	c.dialer.conns.direct.do(ctx, func(ctx context.Context) { _ = server.Process(ctx, cmd) })
+	c.lanes.direct.Add(1)
+	err := cmd.Err()
+	if c.cluster != nil && (err == nil || errors.Is(err, redis.Nil)) {
+		c.mapped.Store(true)
 	}
 	return err
 }
 
-// send sends a command, again where that is allowed and may help.
-func (c *client) send(ctx context.Context, cmd *command) error {
-	for attempt := 0; ; attempt++ {
-		err := c.blameToken(c.redis.Process(ctx, cmd))
-		switch {
-		case err == nil || errors.Is(err, redis.Nil):
-			return err
-		case c.calls.closed() && (errors.Is(err, redis.ErrClosed) || errors.Is(err, net.ErrClosed) || notSent(err)):
-			return ErrClosed
-		}
-		if c.cluster != nil && topologyMayHaveChanged(err) {
-			c.cluster.ReloadState(ctx)
-		}
-		if attempt >= c.maxRetries || !mayRetry(cmd, err) {
-			return err
-		}
-		select {
-		case <-time.After(c.pause(attempt)):
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-c.dialer.ctx.Done():
-			return ErrClosed
-		}
+// laneTo returns the lane to the server that has the key. Without one, a call
+// goes directly, and the client finds the server.
+func (c *client) laneTo(key string) *lane {
+	if !c.pipelining {
+		return nil
 	}
+	if c.cluster == nil {
+		return c.lanes.to(c.redis.(*redis.Client)) //nolint:forcetypeassert // the other kind
+	}
+	if !c.mapped.Load() {
+		return nil // MasterForKey would ask the cluster, and not mind the context
+	}
+	node, err := c.cluster.MasterForKey(context.Background(), key)
+	if err != nil {
+		return nil
+	}
+	return c.lanes.to(node)
+}
+
+// isElsewhere says whether err is that of a cluster's node which has not carried
+// the command out because the key has moved, or which has left the cluster.
+func isElsewhere(err error) bool {
+	if err == nil {
+		return false
+	}
+	_, moved := redis.IsMovedError(err)
+	_, asks := redis.IsAskError(err)
+	return moved || asks || redis.IsReadOnlyError(err) || errors.Is(err, redis.ErrClosed)
+}
+
+// blame completes the error of a round trip, and looks whether it says something
+// about the client as a whole.
+func (c *client) blame(err error) error {
+	if err == nil || errors.Is(err, redis.Nil) {
+		return err
+	}
+	if c.calls.closed() && (errors.Is(err, redis.ErrClosed) || errors.Is(err, net.ErrClosed) || notSent(err)) {
+		return ErrClosed
+	}
+	if c.cluster != nil && topologyMayHaveChanged(err) {
+		c.cluster.ReloadState(context.Background())
+	}
+	return c.blameToken(err)
 }
 
 // blameToken adds to an error of a connection that its token may be the cause.
@@ -234,7 +270,7 @@ func (c *client) blameToken(err error) error {
 
 // mayRetry says whether the command may be sent again after err, and whether
 // that may help.
-func mayRetry(cmd *command, err error) bool {
+func mayRetry(cmd *call, err error) bool {
 	var reply redis.Error
 	switch {
 	case notSent(err):
@@ -267,9 +303,22 @@ func topologyMayHaveChanged(err error) bool {
 	return redis.IsClusterDownError(err) || isTransport(err)
 }
 
-// pause returns how long to wait before the attempt after the given one, from
-// 0: minPause doubled with each, by chance up to half longer, at most maxPause.
-func (c *client) pause(attempt int) time.Duration {
+// pause waits before the attempt after the given one, from 0. It returns why
+// there is to be none.
+func (c *client) pause(ctx context.Context, attempt int) error {
+	select {
+	case <-time.After(c.backoff(attempt)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.dialer.ctx.Done():
+		return ErrClosed
+	}
+}
+
+// backoff returns how long to wait: minPause, doubled with each attempt, by
+// chance up to half longer, at most maxPause.
+func (c *client) backoff(attempt int) time.Duration {
 	d := c.minPause << min(attempt, 30)
 	if d <= 0 || d > c.maxPause {
 		d = c.maxPause
@@ -298,19 +347,19 @@ func (c *client) ping(ctx context.Context) error {
 			return err
 		}
 	}
-	cmd, want := newCommand(ctx, true, "ping"), "PONG"
+	cmd, want := newCall(true, "", "ping"), "PONG"
 	if c.cluster != nil {
 		// To a primary, any of them: a command without a key would go to any
 		// address, the dead ones in redisHost too. A server answers PING with
 		// what comes with it, which here is a key to go-redis.
 		want = strconv.Itoa(rand.Int()) //nolint:gosec // chance, not secrecy
-		cmd = newCommand(ctx, true, "ping", want)
-		cmd.SetFirstKeyPos(1)
+		cmd = newCall(true, want, "ping", want)
 	}
-	if err := c.call(ctx, cmd); err != nil {
+	pong, err := c.do(ctx, cmd)
+	if err != nil {
 		return err
 	}
-	if pong := cmd.Val(); pong != want {
+	if pong != want {
 		return fmt.Errorf("answered PING with %s: is this Redis?", quoted(pong))
 	}
 	return nil

@@ -208,43 +208,54 @@ func TestContextEndsInvoke(t *testing.T) {
 
 // What a caller does with its data after Invoke has returned never reaches the server.
 func TestDataMayBeReusedAfterCancellation(t *testing.T) {
-	srv := redistest.Start(t)
-	binding := newBinding(t, unhurried(srv))
 	const size = 32 << 20 // more than the buffers between here and there can take
-	data := bytes.Repeat([]byte{'a'}, size)
-	srv.Pause()
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		for !writing(binding) {
-			time.Sleep(time.Millisecond)
-		}
-		cancel()
-	}()
-	_, err := binding.Invoke(ctx, &InvokeRequest{Operation: CreateOperation, Data: data, Metadata: map[string]string{"key": "k"}})
-	require.ErrorIs(t, err, context.Canceled)
-	for i := range data {
-		data[i] = 'b'
+	for name, others := range map[string]int{"alone": 0, "in a lane": laneTrips} {
+		t.Run(name, func(t *testing.T) {
+			srv := redistest.Start(t)
+			binding := newBinding(t, unhurried(srv))
+			data := bytes.Repeat([]byte{'a'}, size)
+			srv.Pause()
+			var calls sync.WaitGroup
+			for range others {
+				calls.Go(func() { invoke(t, binding, create("other", "v")) })
+			}
+			require.Eventually(t, func() bool { return busy(binding) == others }, 10*time.Second, time.Millisecond)
+			ctx, cancel := context.WithCancel(t.Context())
+			calls.Go(func() {
+				for busy(binding) == others {
+					time.Sleep(time.Millisecond)
+				}
+				cancel()
+			})
+			_, err := binding.Invoke(ctx, &InvokeRequest{Operation: CreateOperation, Data: data, Metadata: map[string]string{"key": "k"}})
+			require.ErrorIs(t, err, context.Canceled)
+			for i := range data {
+				data[i] = 'b'
+			}
+			srv.Resume()
+			calls.Wait()
+			if others == 0 { // what was not sent completely is dropped with its connection
+				assert.Nil(t, invoke(t, binding, request(GetOperation, "k")).Data)
+				return
+			}
+			var stored []byte // what the lane was sending is carried out after all
+			require.Eventually(t, func() bool {
+				stored = invoke(t, binding, request(GetOperation, "k")).Data
+				return stored != nil
+			}, 30*time.Second, 10*time.Millisecond)
+			assert.Equal(t, size, bytes.Count(stored, []byte("a")), "torn")
+		})
 	}
-	srv.Resume() // what was cancelled half-way is carried out after all
-	var stored []byte
-	require.Eventually(t, func() bool {
-		stored = invoke(t, binding, request(GetOperation, "k")).Data
-		return stored != nil
-	}, 30*time.Second, 10*time.Millisecond)
-	assert.Equal(t, size, bytes.Count(stored, []byte("a")), "torn")
 }
 
-// writing says whether something is being written to, or read from, a connection.
-func writing(binding *RedisBinding) bool {
-	conns := binding.client.dialer.conns
-	conns.mu.Lock()
-	defer conns.mu.Unlock()
-	for c := range conns.open {
+// busy counts the connections that are being written to, or read from.
+func busy(binding *RedisBinding) (n int) {
+	for _, c := range binding.client.dialer.conns.all() {
 		if c.busy.Load() > 0 {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 // Connections that the server has closed are noticed before a command is lost on them.
@@ -338,7 +349,8 @@ func TestDeadServerIsNotHammered(t *testing.T) {
 		accepted.Add(1)
 		<-hangUp // without TLS
 	})
-	binding := newBinding(t, map[string]string{"redisHost": addr, "enableTLS": "true", "poolSize": "100"}, WithLazyConnect())
+	binding := newBinding(t, map[string]string{"redisHost": addr, "enableTLS": "true", "poolSize": "100"},
+		WithLazyConnect(), WithoutPipelining())
 	go func() { hangUp <- struct{}{} }()
 	require.Error(t, binding.Ping(t.Context())) // now it is known to be down
 	var callers sync.WaitGroup
@@ -450,7 +462,6 @@ func TestCloseEndsWhatCancelledCallsLeft(t *testing.T) {
 	_, err = binding.Invoke(ctx, request(GetOperation, "k"))
 	require.ErrorIs(t, err, context.Canceled)
 	assert.NoError(t, binding.Close())
-	assert.EqualValues(t, closedBit, binding.client.workers.state.Load(), "it has ended when Close returns")
 	assert.NoError(t, goleak.Find(before))
 }
 

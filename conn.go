@@ -2,6 +2,7 @@ package redisbinding
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -25,6 +26,10 @@ type conn struct {
 	close sync.Once
 
 	refused atomic.Pointer[dialError] // why the server does not take the connection
+
+	// The goroutine that has taken the connection out of the pool has these.
+	ctx   context.Context // that the command in hand obeys; nil: none
+	until time.Time       // when the server has been silent for too long; zero: never
 }
 
 // givenUp marks a connection as closed for being idle.
@@ -53,7 +58,7 @@ func (c *conn) closeIdleSince(since time.Time) {
 func (c *conn) Read(b []byte) (int, error) {
 	c.busy.Add(1)
 	defer c.done()
-	n, err := c.Conn.Read(b)
+	n, err := c.readMinding(b)
 	if n > 0 {
 		c.out.Store(false)
 		if c.read.CompareAndSwap(false, true) {
@@ -64,6 +69,36 @@ func (c *conn) Read(b []byte) (int, error) {
 		return 0, refused
 	}
 	return n, err
+}
+
+// readMinding reads, until the context ends.
+func (c *conn) readMinding(b []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(b)
+		switch {
+		case n > 0:
+			return n, c.extend()
+		case c.ctx == nil || !isTimeout(err):
+			return n, err
+		case c.ctx.Err() != nil:
+			return n, c.ctx.Err()
+		case !c.until.IsZero() && !time.Now().Before(c.until):
+			return n, err
+		}
+		if err := c.setReadDeadline(); err != nil {
+			return n, err
+		}
+	}
+}
+
+// extend gives a server that is not silent more time: what readTimeout is for a
+// reply is little for the replies to a whole pipeline, or a very long one.
+func (c *conn) extend() error {
+	if timeout := c.owner.readTimeout; timeout > 0 && time.Until(c.until) < timeout/2 {
+		c.until = time.Now().Add(timeout)
+		return c.setReadDeadline()
+	}
+	return nil
 }
 
 // refusal returns what a server says that hangs up on a connection instead of
@@ -83,8 +118,20 @@ func (c *conn) Write(b []byte) (int, error) {
 	if refused := c.refused.Load(); refused != nil {
 		return 0, refused
 	}
-	return c.Conn.Write(b)
+	if c.ctx == nil || len(b) <= fitsSendBuffer {
+		return c.Conn.Write(b)
+	}
+	stop := context.AfterFunc(c.ctx, func() { _ = c.Conn.SetWriteDeadline(time.Unix(1, 0)) })
+	n, err := c.Conn.Write(b)
+	if !stop() {
+		err = c.ctx.Err() // the connection is not to be used any more
+	}
+	return n, err
 }
+
+// fitsSendBuffer is what the system takes from a write on a connection on which
+// nothing else is on its way, without waiting for the server.
+const fitsSendBuffer = 4 << 10
 
 func (c *conn) done() {
 	c.touch()
@@ -105,13 +152,48 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return c.Conn.SetDeadline(t)
 }
 
-// SetWriteDeadline comes before a command. Where the pool does not look at the
-// connections that it takes out, that is the first that is heard of a use.
+// SetWriteDeadline comes before a command. The deadline says which context the
+// command obeys. Where the pool does not look at the connections that it takes
+// out, this is the first that is heard of a use.
 func (c *conn) SetWriteDeadline(t time.Time) error {
 	if !poolLooks {
 		c.touch()
 	}
-	return c.Conn.SetWriteDeadline(t)
+	c.ctx = c.owner.direct.find(t)
+	return c.Conn.SetWriteDeadline(after(c.owner.writeTimeout, t))
+}
+
+// SetReadDeadline comes before a reply, with what came before the command.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.ctx = c.owner.direct.find(t)
+	c.until = after(c.owner.readTimeout, t)
+	return c.setReadDeadline()
+}
+
+// mindEvery is how often a read that takes long looks whether its context has ended.
+const mindEvery = 20 * time.Millisecond
+
+func (c *conn) setReadDeadline() error {
+	if c.ctx == nil {
+		return c.Conn.SetReadDeadline(c.until)
+	}
+	next := time.Now().Add(mindEvery)
+	if !c.until.IsZero() && c.until.Before(next) {
+		next = c.until
+	}
+	return c.Conn.SetReadDeadline(next)
+}
+
+// after returns the end of a time-out that begins now; when there is none, what
+// go-redis has said, unless that is a mark.
+func after(timeout time.Duration, said time.Time) time.Time {
+	switch {
+	case timeout > 0:
+		return time.Now().Add(timeout)
+	case isMark(said):
+		return time.Time{}
+	}
+	return said
 }
 
 // Close closes the connection. The pool closes what was closed here already, and

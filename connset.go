@@ -18,6 +18,9 @@ type connSet struct {
 	timeout time.Duration // 0: connections may be idle for ever
 	keep    int           // how many to leave open to each address
 
+	readTimeout, writeTimeout time.Duration // 0: none but those that go-redis sets
+	direct                    directCalls   // whose contexts the connections mind
+
 	mu     sync.Mutex
 	open   map[*conn]struct{}
 	closed bool

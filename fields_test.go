@@ -41,7 +41,7 @@ func TestEveryFieldOnEverySetup(t *testing.T) {
 		"dialTimeout": "4s", "readTimeout": "4s", "writeTimeout": "4s", "poolSize": "3", "poolTimeout": "4s", "maxConnAge": "1m",
 		"minIdleConns": "2", "idleCheckFrequency": "10ms", "idleTimeout": "30s", "ttlInSeconds": "100", "redeliverInterval": "30s",
 		"processingTimeout": "0", "azureEnvironment": "AzurePublicCloud", "azureTenantID": "t", "azureClientID": "c", "useEntraID": "false",
-		"azureRedisScope": "s", "azureObjectID": "o",
+		"azureRedisScope": "s", "azureObjectID": "o", "pipelining": "OFF",
 	}
 	for _, setup := range redistest.Setups(t) {
 		t.Run(setup.Name, func(t *testing.T) {
@@ -199,13 +199,13 @@ func TestFieldsRetryInterval(t *testing.T) {
 	for attempt, ms := range []int{10, 20, 40, 60, 60} {
 		want := time.Duration(ms) * time.Millisecond
 		for range 100 {
-			got := c.pause(attempt)
+			got := c.backoff(attempt)
 			assert.GreaterOrEqual(t, got, want)
 			assert.LessOrEqual(t, got, min(want*3/2, c.maxPause))
 		}
 	}
-	assert.Equal(t, 60*time.Millisecond, c.pause(1000))
-	assert.Zero(t, (&client{}).pause(3), `"-1" is no pause`)
+	assert.Equal(t, 60*time.Millisecond, c.backoff(1000))
+	assert.Zero(t, (&client{}).backoff(3), `"-1" is no pause`)
 
 	// On a real client: five pauses cannot take less than they add up to.
 	binding := newBinding(t, map[string]string{"redisHost": "127.0.0.1:1", "redisMaxRetries": "5",
@@ -289,15 +289,18 @@ func occupy(t *testing.T, binding *RedisBinding, n int) (wait func()) {
 }
 
 func TestFieldPoolSize(t *testing.T) {
-	srv := redistest.Start(t)
-	binding := newBinding(t, unhurried(srv, "poolSize", "3"))
-	srv.Pause()
-	wait := occupy(t, binding, 20)
-	stats := binding.client.redis.PoolStats
-	require.Eventually(t, func() bool { return stats().PendingRequests >= 17 && stats().TotalConns == 3 }, 10*time.Second, time.Millisecond)
-	srv.Resume()
-	wait()
-	assert.Len(t, clientsOf(t, srv), 3)
+	for _, pipelining := range []string{PipeliningAuto, PipeliningOff} {
+		t.Run(pipelining, func(t *testing.T) {
+			srv := redistest.Start(t)
+			binding := newBinding(t, unhurried(srv, "poolSize", "3", "pipelining", pipelining))
+			srv.Pause()
+			wait := occupy(t, binding, 20)
+			require.Eventually(t, func() bool { return busy(binding) == 3 }, 10*time.Second, time.Millisecond)
+			srv.Resume()
+			wait()
+			assert.Len(t, clientsOf(t, srv), 3)
+		})
+	}
 }
 
 func TestFieldPoolTimeout(t *testing.T) {
@@ -419,16 +422,15 @@ func openedByAddr(binding *RedisBinding) map[string]int {
 	return n
 }
 
-// openConns has the binding open n connections, by calling until so many calls
-// have met.
+// openConns has the binding open n connections, by so many commands that meet,
+// each with one of its own.
 func openConns(t *testing.T, binding *RedisBinding, n int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		var wg sync.WaitGroup
 		for i := range 4 * n {
 			wg.Go(func() {
-				_, err := binding.Invoke(context.Background(), create(fmt.Sprint("open", i), "v"))
-				assert.NoError(t, err)
+				assert.NoError(t, binding.client.redis.Set(context.Background(), fmt.Sprint("open", i), "v", 0).Err())
 			})
 		}
 		wg.Wait()

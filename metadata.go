@@ -23,6 +23,14 @@ const (
 	TypeCluster = "cluster"
 )
 
+// The two values of pipelining.
+const (
+	// PipeliningAuto lets calls that are made at the same time share round trips.
+	PipeliningAuto = "auto"
+	// PipeliningOff gives each call a round trip, and a connection, of its own.
+	PipeliningOff = "off"
+)
+
 // Defaults of the metadata fields. A field that is absent or empty has its
 // default; what is not listed here is empty, false or 0 (none).
 const (
@@ -56,6 +64,8 @@ const (
 	DefaultIdleCheckFrequency = time.Minute
 	// DefaultIdleTimeout is the default of idleTimeout.
 	DefaultIdleTimeout = 5 * time.Minute
+	// DefaultPipelining is the default of pipelining.
+	DefaultPipelining = PipeliningAuto
 	// DefaultRedeliverInterval is the default of redeliverInterval.
 	DefaultRedeliverInterval = 60 * time.Second
 	// DefaultProcessingTimeout is the default of processingTimeout.
@@ -141,7 +151,9 @@ type Metadata struct {
 	// DialTimeout bounds connecting, TLS included, waiting for a token of Entra
 	// ID, and all of [NewRedisBinding] but the latter. 1ms or more, default 5s.
 	DialTimeout time.Duration `mapstructure:"dialTimeout"`
-	// ReadTimeout bounds waiting for a reply. 1ms or more, default 3s; "-1": no bound.
+	// ReadTimeout bounds waiting for a reply: how long the server may be silent, as
+	// a long reply, or those to many commands, may take longer. 1ms or more,
+	// default 3s; "-1": no bound.
 	ReadTimeout time.Duration `mapstructure:"readTimeout"`
 	// WriteTimeout bounds sending a command. 1ms or more, default readTimeout;
 	// "-1": no bound.
@@ -150,7 +162,7 @@ type Metadata struct {
 	// PoolSize is the most connections to keep to a server (of a cluster, to
 	// each node): 1 to 65535, default 10 for each CPU (runtime.NumCPU).
 	PoolSize int `mapstructure:"poolSize"`
-	// PoolTimeout bounds waiting for a connection when all are busy. 1ms or
+	// PoolTimeout bounds waiting to be sent when all connections are busy. 1ms or
 	// more, default readTimeout + 1s (4s when readTimeout is "-1").
 	PoolTimeout time.Duration `mapstructure:"poolTimeout"`
 	// MaxConnAge is the age at which a connection is replaced, when it is next
@@ -167,6 +179,12 @@ type Metadata struct {
 	// ever. With useEntraID connections are used in turn, and so are idle only
 	// when there are fewer calls than connections in this time.
 	IdleTimeout time.Duration `mapstructure:"idleTimeout"`
+
+	// Pipelining is "auto" (the default) or "off", in any case. With auto, calls
+	// made at the same time share round trips: two to a server (of a cluster, to
+	// each node), and another when the last began 2ms ago. With off, or
+	// [WithoutPipelining], each has a connection to itself, of poolSize.
+	Pipelining string `mapstructure:"pipelining"`
 
 	// TTL is how long a created key lives when the request does not
 	// say: a whole number of seconds from 1 or a Go duration of at least 1ms,
@@ -293,6 +311,7 @@ func parseMetadata(properties map[string]string) (*Metadata, []error) {
 		m: &Metadata{
 			RedisPort:             DefaultRedisPort,
 			RedisType:             DefaultRedisType,
+			Pipelining:            DefaultPipelining,
 			RedisDB:               DefaultRedisDB,
 			RedisMaxRetries:       DefaultRedisMaxRetries,
 			RedisMinRetryInterval: DefaultRedisMinRetryInterval,

@@ -41,6 +41,7 @@ func TestMetadataDefaults(t *testing.T) {
 		RedisHost:             "localhost",
 		RedisPort:             6379,
 		RedisType:             "node",
+		Pipelining:            "auto",
 		RedisMaxRetries:       0,
 		RedisMinRetryInterval: 8 * time.Millisecond,
 		RedisMaxRetryInterval: 512 * time.Millisecond,

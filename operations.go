@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -25,16 +26,41 @@ const (
 
 // operate checks the request and carries it out.
 func (b *RedisBinding) operate(ctx context.Context, req *InvokeRequest) (*InvokeResponse, error) {
-	var operation func(context.Context, string, *InvokeRequest) (*InvokeResponse, error)
+	cmd, err := b.command(req)
+	if err != nil {
+		return nil, err
+	}
+	getDel := cmd.is("getdel")
+	reply, err := b.client.do(ctx, cmd)
+	if getDel && b.lacksGetDel(err) {
+		if cmd, err = b.command(req); err != nil {
+			return nil, err
+		}
+		reply, err = b.client.do(ctx, cmd)
+	}
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, err
+	}
+	resp := new(InvokeResponse)
+	resp.Data = replyData(req.Operation, reply, err)
+	return resp, nil
+}
+
+// command checks the request and returns the call that carries it out.
+func (b *RedisBinding) command(req *InvokeRequest) (*call, error) {
+	if req == nil {
+		return nil, &RequestError{Reason: "is nil"}
+	}
+	var command func(string, *InvokeRequest) (*call, error)
 	switch req.Operation {
 	case CreateOperation:
-		operation = b.create
+		command = b.create
 	case GetOperation:
-		operation = b.get
+		command = b.get
 	case DeleteOperation:
-		operation = b.delete
+		command = b.delete
 	case IncrementOperation:
-		operation = b.increment
+		command = b.increment
 	default:
 		return nil, b.unsupported(req.Operation)
 	}
@@ -45,7 +71,20 @@ func (b *RedisBinding) operate(ctx context.Context, req *InvokeRequest) (*Invoke
 	if key == "" {
 		return nil, ErrMissingKey
 	}
-	return operation(ctx, key, req)
+	return command(key, req)
+}
+
+// replyData returns the data of the response: that of a get or an increment, which
+// is nil only for a key that does not exist. The reply's memory becomes the
+// caller's own.
+func replyData(operation OperationKind, reply string, err error) []byte {
+	switch {
+	case err != nil || operation != GetOperation && operation != IncrementOperation:
+		return nil
+	case len(reply) <= 1:
+		return append([]byte{}, reply...) // short strings may be constants
+	}
+	return unsafe.Slice(unsafe.StringData(reply), len(reply)) // nobody else has it
 }
 
 func (b *RedisBinding) unsupported(operation OperationKind) error {
@@ -91,7 +130,7 @@ func requestTTL(req *InvokeRequest) (time.Duration, error) {
 }
 
 // create is SET, with EX or PX when there is a TTL.
-func (b *RedisBinding) create(ctx context.Context, key string, req *InvokeRequest) (*InvokeResponse, error) {
+func (b *RedisBinding) create(key string, req *InvokeRequest) (*call, error) {
 	ttl, err := requestTTL(req)
 	if err != nil {
 		return nil, err
@@ -99,22 +138,18 @@ func (b *RedisBinding) create(ctx context.Context, key string, req *InvokeReques
 	if ttl == 0 {
 		ttl = b.metadata.TTL
 	}
-	args := []any{"set", key, keep(ctx, req.Data)}
 	switch {
 	case ttl == 0:
+		return newCall(true, key, "set", key, req.Data), nil
 	case ttl%time.Second == 0:
-		args = append(args, "ex", int64(ttl/time.Second))
-	default:
-		args = append(args, "px", ttl.Milliseconds())
+		return newCall(true, key, "set", key, req.Data, "ex", int64(ttl/time.Second)), nil
 	}
-	if err := b.client.call(ctx, newCommand(ctx, true, args...)); err != nil {
-		return nil, err
-	}
-	return &InvokeResponse{}, nil
+	return newCall(true, key, "set", key, req.Data, "px", ttl.Milliseconds()), nil
 }
 
-// get is GET, or GETDEL with delete=true.
-func (b *RedisBinding) get(ctx context.Context, key string, req *InvokeRequest) (*InvokeResponse, error) {
+// get is GET, or GETDEL with delete=true, or the script that does the same once a
+// server has answered that it has no GETDEL.
+func (b *RedisBinding) get(key string, req *InvokeRequest) (*call, error) {
 	text, err := requestField(req, DeleteField)
 	if err != nil {
 		return nil, err
@@ -125,69 +160,39 @@ func (b *RedisBinding) get(ctx context.Context, key string, req *InvokeRequest) 
 			return nil, &RequestError{Field: DeleteField, Reason: err.Error()}
 		}
 	}
-	var cmd *command
-	if remove {
-		cmd, err = b.getDel(ctx, key)
-	} else {
-		cmd = newCommand(ctx, true, "get", key)
-		err = b.client.call(ctx, cmd)
+	switch {
+	case !remove:
+		return newCall(true, key, "get", key), nil
+	case b.noGetDel.Load():
+		return newCall(false, key, "eval", getDelScript, "1", key), nil
 	}
-	if errors.Is(err, redis.Nil) {
-		return &InvokeResponse{}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &InvokeResponse{Data: replyBytes(cmd)}, nil
+	return newCall(false, key, "getdel", key), nil
 }
 
-// getDel is GETDEL, or the script that does the same once a server has
-// answered that it has no GETDEL.
-func (b *RedisBinding) getDel(ctx context.Context, key string) (*command, error) {
-	if !b.noGetDel.Load() {
-		cmd := newCommand(ctx, false, "getdel", key)
-		err := b.client.call(ctx, cmd)
-		if !redis.HasErrorPrefix(err, "unknown command") {
-			return cmd, err
-		}
-		if b.noGetDel.CompareAndSwap(false, true) {
-			b.logger.Info("redisbinding: the server has no GETDEL (Redis before 6.2): using a script with the same effect")
-		}
+// lacksGetDel says whether err is a server's answer to GETDEL that it has none.
+func (b *RedisBinding) lacksGetDel(err error) bool {
+	if !redis.HasErrorPrefix(err, "unknown command") {
+		return false
 	}
-	cmd := newCommand(ctx, false, "eval", getDelScript, "1", key)
-	return cmd, b.client.call(ctx, cmd)
-}
-
-// replyBytes returns the reply as bytes that are the caller's own, not nil.
-func replyBytes(cmd *command) []byte {
-	if text := cmd.Val(); len(text) <= 1 {
-		// Bytes shares the string's memory, and short strings may be constants.
-		return append([]byte{}, text...)
+	if b.noGetDel.CompareAndSwap(false, true) {
+		b.logger.Info("redisbinding: the server has no GETDEL (Redis before 6.2): using a script with the same effect")
 	}
-	data, _ := cmd.Bytes()
-	return data
+	return true
 }
 
 // delete is DEL.
-func (b *RedisBinding) delete(ctx context.Context, key string, _ *InvokeRequest) (*InvokeResponse, error) {
-	if err := b.client.call(ctx, newCommand(ctx, true, "del", key)); err != nil {
-		return nil, err
-	}
-	return &InvokeResponse{}, nil
+func (b *RedisBinding) delete(key string, _ *InvokeRequest) (*call, error) {
+	return newCall(true, key, "del", key), nil
 }
 
 // increment is INCR, or the script that sets the TTL in the same step.
-func (b *RedisBinding) increment(ctx context.Context, key string, req *InvokeRequest) (*InvokeResponse, error) {
+func (b *RedisBinding) increment(key string, req *InvokeRequest) (*call, error) {
 	ttl, err := requestTTL(req)
 	if err != nil {
 		return nil, err
 	}
-	cmd := newCommand(ctx, false, "incr", key)
-	if ttl != 0 {
-		cmd = newCommand(ctx, false, "eval", incrScript, "1", key, ttl.Milliseconds())
+	if ttl == 0 {
+		return newCall(false, key, "incr", key), nil
 	}
-	if err := b.client.call(ctx, cmd); err != nil {
-		return nil, err
-	}
-	return &InvokeResponse{Data: []byte(cmd.Val())}, nil
+	return newCall(false, key, "eval", incrScript, "1", key, ttl.Milliseconds()), nil
 }

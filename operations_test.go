@@ -33,6 +33,9 @@ func targets(t *testing.T) []target {
 	all := []target{{"miniredis", map[string]string{"redisHost": fake.Addr()}, fakeClient}}
 	for _, setup := range redistest.Setups(t) {
 		all = append(all, target{setup.Name, setup.Fields(), admin(t, setup)})
+		if setup.Name == "plain" || setup.Name == "cluster" {
+			all = append(all, target{setup.Name + ", without pipelining", setup.Fields("pipelining", "off"), admin(t, setup)})
+		}
 		if setup.Name == "sentinel" {
 			all = append(all, target{"sentinel, type cluster", setup.Fields("redisType", "cluster"), admin(t, setup)})
 		}
@@ -372,11 +375,9 @@ func TestRESP3(t *testing.T) {
 }
 
 // Replies of up to one byte may be strings that Go keeps in read-only memory.
-func TestReplyBytesMayBeChanged(t *testing.T) {
+func TestReplyDataMayBeChanged(t *testing.T) {
 	for _, text := range []string{"", "x"} {
-		cmd := newCommand(t.Context(), true, "get")
-		cmd.SetVal(text)
-		data := replyBytes(cmd)
+		data := replyData(GetOperation, text, nil)
 		assert.NotNil(t, data)
 		for i := range data {
 			data[i] = 'z'

@@ -16,6 +16,7 @@ type options struct {
 	logger *slog.Logger
 	lazy   bool
 	strict bool
+	alone  bool // without pipelining
 
 	credential azcore.TokenCredential
 	identity   func(*identity) // changes how Entra ID is reached; nil outside of tests
@@ -68,6 +69,15 @@ func WithLazyConnect() Option {
 // a line in the log.
 func WithStrictMetadata() Option {
 	return func(o *options) { o.strict = true }
+}
+
+// WithoutPipelining gives each call a round trip and a connection of its own,
+// overriding the metadata field pipelining, whose default lets calls that are made
+// at the same time share them. It is slower with many callers, and for services
+// whose commands must not share a connection, such as behind a proxy that cannot
+// pipeline. InvokeBatch is not concerned.
+func WithoutPipelining() Option {
+	return func(o *options) { o.alone = true }
 }
 
 // WithTokenCredential sets who gets the tokens for Microsoft Entra ID, in place of

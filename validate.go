@@ -13,7 +13,8 @@ import (
 // validate checks what one field's form cannot show: fields against each
 // other, addresses and certificates.
 func (p *parser) validate() {
-	p.validateType()
+	p.validateWords()
+	p.validateFailover()
 	p.validateHost()
 	p.validateCredentials()
 	p.validateIntervals()
@@ -79,13 +80,12 @@ func (p *parser) address(text string) (addr, reason string) {
 	return net.JoinHostPort(host, strconv.Itoa(n)), ""
 }
 
-func (p *parser) validateType() {
-	switch kind := strings.ToLower(strings.TrimSpace(p.m.RedisType)); kind {
-	case TypeNode, TypeCluster:
-		p.m.RedisType = kind
-	default:
-		p.fail("redisType", "takes node or cluster, got "+quoted(p.m.RedisType))
-	}
+func (p *parser) validateWords() {
+	p.oneOf("redisType", &p.m.RedisType, TypeNode, TypeCluster)
+	p.oneOf("pipelining", &p.m.Pipelining, PipeliningAuto, PipeliningOff)
+}
+
+func (p *parser) validateFailover() {
 	if p.isBad("failover") {
 		return
 	}
@@ -94,6 +94,16 @@ func (p *parser) validateType() {
 	}
 	if !p.m.Failover {
 		p.needs("failover to be true", "sentinelMasterName", "sentinelUsername", "sentinelPassword")
+	}
+}
+
+// oneOf checks a field that takes one of two words, in any case.
+func (p *parser) oneOf(field string, value *string, one, other string) {
+	switch word := strings.ToLower(strings.TrimSpace(*value)); word {
+	case one, other:
+		*value = word
+	default:
+		p.fail(field, "takes "+one+" or "+other+", got "+quoted(*value))
 	}
 }
 

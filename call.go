@@ -1,0 +1,120 @@
+package redisbinding
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// call is one command on its way to Redis and back, its reply kept as a string.
+// Whoever made it with newCall frees it, unless it was abandoned to a lane.
+type call struct {
+	*redis.StringCmd
+
+	// key is what the command is about: on a cluster it says which node has it.
+	key string
+	// args are the command's name and its arguments.
+	args []any
+	// repeatable says that carrying the command out twice does what once does.
+	repeatable bool
+
+	data  []byte        // the copy that own makes
+	done  chan struct{} // receives when a lane has the reply, or an error
+	state atomic.Int32
+
+	// What follows is the lane's that the call waits in.
+	waiting    bool
+	next, prev *call
+	since      int64 // when it came, by the lanes' clock
+}
+
+// States of a call that a lane has.
+const (
+	awaited   int32 = iota // somebody waits for it
+	abandoned              // nobody does: the lane frees it
+	completed              // the lane is through with it
+)
+
+// maxCopyKept is the capacity up to which the memory of a copy is kept for other calls.
+const maxCopyKept = 64 << 10
+
+var callPool = sync.Pool{New: func() any {
+	return &call{args: make([]any, 0, 8), done: make(chan struct{}, 1)}
+}}
+
+// newCall returns a call for the command, which is about the key. The data among
+// the arguments, []byte, must not change until the call has ended.
+func newCall(repeatable bool, key string, args ...any) *call {
+	c := callPool.Get().(*call) //nolint:forcetypeassert // nothing else is put in
+	c.repeatable, c.key = repeatable, key
+	c.args = append(c.args, args...)
+	c.prepare()
+	return c
+}
+
+// prepare makes the call ready to be sent, or to be sent again.
+func (c *call) prepare() {
+	c.StringCmd = redis.NewStringCmd(context.Background(), c.args...)
+	if c.is("ping") {
+		c.SetFirstKeyPos(1) // go-redis knows of no key that would say to which node
+	}
+	c.state.Store(awaited)
+}
+
+// free gives the call back, which must not be used any more.
+func (c *call) free() {
+	clear(c.args)
+	c.StringCmd, c.key, c.args = nil, "", c.args[:0]
+	if cap(c.data) > maxCopyKept {
+		c.data = nil
+	}
+	callPool.Put(c)
+}
+
+// is says whether it is the command of that name, in lower case.
+func (c *call) is(name string) bool { return c.args[0] == name }
+
+// own copies the data among the arguments, which the caller may overwrite when
+// the context has ended while a lane still reads it.
+func (c *call) own() {
+	for i, arg := range c.args {
+		if data, ok := arg.([]byte); ok {
+			c.data = append(c.data[:0], data...)
+			c.args[i] = c.data
+		}
+	}
+}
+
+// size returns about how many bytes the command has.
+func (c *call) size() int {
+	n := 0
+	for _, arg := range c.args {
+		switch arg := arg.(type) {
+		case string:
+			n += len(arg)
+		case []byte:
+			n += len(arg)
+		}
+	}
+	return n
+}
+
+// NoRetry is true for go-redis, at every level of every kind of client: it
+// would send again what it does not know to have been carried out, and on a
+// cluster three times even with redisMaxRetries 0. Retries are made by the client.
+func (*call) NoRetry() bool { return true }
+
+// complete tells who waits that the reply, or an error, is there.
+func (c *call) complete() {
+	if c.state.CompareAndSwap(awaited, completed) {
+		c.done <- struct{}{}
+	} else {
+		c.free()
+	}
+}
+
+// abandon leaves a call that was sent to its lane, or answers false when the
+// lane is through with it.
+func (c *call) abandon() bool { return c.state.CompareAndSwap(awaited, abandoned) }
