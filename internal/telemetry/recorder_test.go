@@ -1,0 +1,136 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
+)
+
+func TestNewWithoutProvidersIsNil(t *testing.T) {
+	r, err := New(Config{Addrs: []string{"localhost:6379"}, Keys: true})
+	require.NoError(t, err)
+	assert.Nil(t, r)
+}
+
+func TestNilRecorderCostsNothing(t *testing.T) {
+	var r *Recorder
+	ctx := t.Context()
+	calls := []Call{{Command: "GET", Key: "a"}, {Command: "GET", Key: "b"}}
+	failed := errors.New("failed")
+	assert.Zero(t, testing.AllocsPerRun(100, func() {
+		started, op := r.Start(ctx, Call{Command: "SET", Key: "a", Arguments: "?"})
+		op.End(failed)
+		if started != ctx {
+			panic("another context")
+		}
+		_, op = r.StartBatch(ctx, slices.Values(calls))
+		op.End(nil)
+	}))
+	require.NoError(t, r.Observe(Sources{Pool: func() PoolStats { panic("read") }}))
+	require.NoError(t, r.Close())
+}
+
+func TestScope(t *testing.T) {
+	s := newSink(t)
+	_, op := s.recorder(s.config()).Start(t.Context(), Call{Command: "GET"})
+	op.End(nil)
+	want := instrumentation.Scope{
+		Name: "example.com/scope", Version: "v1.2.3", SchemaURL: "https://opentelemetry.io/schemas/1.43.0",
+	}
+	assert.Equal(t, want, s.span().InstrumentationScope())
+	assert.Equal(t, want, s.scope())
+}
+
+func TestOnlyWithTheProvidersGiven(t *testing.T) {
+	global, given := newSink(t), newSink(t)
+	tracers, meters := otel.GetTracerProvider(), otel.GetMeterProvider()
+	otel.SetTracerProvider(global.tracers)
+	otel.SetMeterProvider(global.meters)
+	t.Cleanup(func() { otel.SetTracerProvider(tracers); otel.SetMeterProvider(meters) })
+
+	onlyTraces, onlyMetrics := given.config(), given.config()
+	onlyTraces.MeterProvider, onlyMetrics.TracerProvider = nil, nil
+
+	r := given.recorder(onlyTraces)
+	require.NoError(t, r.Observe(Sources{Pool: func() PoolStats { panic("read") }}))
+	_, op := r.Start(t.Context(), Call{Command: "GET"})
+	op.End(errors.New("failed"))
+	assert.Len(t, given.spans.Ended(), 1)
+	assert.Empty(t, given.metrics())
+
+	ctx, op := given.recorder(onlyMetrics).Start(t.Context(), Call{Command: "GET"})
+	op.End(errors.New("failed"))
+	assert.Equal(t, t.Context(), ctx)
+	assert.Len(t, given.spans.Ended(), 1)
+	assert.Len(t, given.durations(), 1)
+
+	assert.Empty(t, global.spans.Started())
+	assert.Empty(t, global.metrics())
+}
+
+// brokenMeters make no instruments.
+type brokenMeters struct{ metricnoop.MeterProvider }
+
+func (brokenMeters) Meter(string, ...metric.MeterOption) metric.Meter { return brokenMeter{} }
+
+type brokenMeter struct{ metricnoop.Meter }
+
+var errBroken = errors.New("broken")
+
+func (brokenMeter) Float64Histogram(string, ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+	return nil, errBroken
+}
+
+func TestErrorOfTheMeterProvider(t *testing.T) {
+	_, err := New(Config{MeterProvider: brokenMeters{}})
+	assert.ErrorIs(t, err, errBroken)
+}
+
+func TestManyGoroutines(t *testing.T) {
+	s := newSink(t)
+	r := s.recorder(s.config())
+	require.NoError(t, r.Observe(Sources{Calls: func() CallStats { return CallStats{} }}))
+	commands := []string{"GET", "SET", "DEL", "INCR"}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for j := range 100 {
+				_, op := r.Start(context.Background(), Call{Command: commands[(i+j)%len(commands)]})
+				var err error
+				if j%10 == 0 {
+					err = errBroken
+				}
+				op.End(err)
+			}
+		})
+		wg.Go(func() { s.metrics() })
+	}
+	wg.Wait()
+	var points uint64
+	for _, p := range s.durations() {
+		points += p.Count
+	}
+	assert.EqualValues(t, 800, points)
+	assert.Len(t, s.spans.Ended(), 800)
+}
+
+func TestCommandsKeptAreBounded(t *testing.T) {
+	s := newSink(t)
+	r := s.recorder(s.config())
+	for i := range maxCommands + 10 {
+		_, op := r.Start(t.Context(), Call{Command: "C" + time.Duration(i).String()})
+		op.End(nil)
+	}
+	assert.Len(t, *r.commands.entries.Load(), maxCommands)
+	assert.Len(t, s.durations(), maxCommands+10) // recorded all the same
+}
