@@ -36,7 +36,7 @@ lint: ## gofmt, go mod tidy, and golangci-lint on all modules
 
 .PHONY: deps-check
 deps-check: ## no test library in what users import
-	@! $(GO) list -deps . | grep -E 'testing$$|miniredis|testify|goleak|internal/(redistest|entratest)'
+	@! $(GO) list -deps . | grep -E 'testing$$|miniredis|testify|goleak|otel/sdk|internal/(redistest|entratest)'
 
 .PHONY: cross
 cross: ## build and vet for every platform

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/redisbinding/redisbinding/internal/telemetry"
 )
 
 // batchCommands is how many commands of a batch go in one round trip.
@@ -83,6 +85,16 @@ func (b *RedisBinding) InvokeBatch(ctx context.Context, reqs []*InvokeRequest) (
 	if b == nil || b.client == nil {
 		return nil, ErrClosed
 	}
+	var recorded telemetry.Operation
+	if b.recorder != nil {
+		ctx, recorded = b.recorder.StartBatch(ctx, b.describe(reqs))
+	}
+	responses, err := b.invokeBatch(ctx, reqs)
+	recorded.End(err)
+	return responses, err
+}
+
+func (b *RedisBinding) invokeBatch(ctx context.Context, reqs []*InvokeRequest) ([]*InvokeResponse, error) {
 	counts, err := b.client.enter(ctx)
 	if counts {
 		defer b.client.calls.leave()

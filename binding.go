@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/redisbinding/redisbinding/internal/telemetry"
 )
 
 // OperationKind names what a request asks a binding to do.
@@ -84,6 +86,7 @@ type RedisBinding struct {
 	metadata *Metadata
 	logger   *slog.Logger
 	client   *client
+	recorder *telemetry.Recorder // nil when nothing is recorded
 
 	// noGetDel is set once a server has answered that it has no GETDEL.
 	noGetDel atomic.Bool
@@ -106,7 +109,8 @@ var _ OutputBinding = (*RedisBinding)(nil)
 //
 // The binding runs a goroutine that closes idle connections (unless idleTimeout
 // or idleCheckFrequency is "-1"), with failover one that listens to a sentinel,
-// and with useEntraID one that renews the token; Close ends them.
+// with useEntraID one that renews the token, and under load those that make the
+// round trips that calls share; Close ends them.
 func NewRedisBinding(metadata map[string]string, opts ...Option) (*RedisBinding, error) {
 	o := newOptions(opts)
 	m, errs := parseMetadata(metadata)
@@ -120,7 +124,15 @@ func NewRedisBinding(metadata map[string]string, opts ...Option) (*RedisBinding,
 		m.Pipelining = PipeliningOff
 	}
 
-	b := &RedisBinding{metadata: m, logger: o.logger, client: newClient(m, o.tokens(m))}
+	recorder, err := newRecorder(m, o)
+	if err != nil {
+		return nil, fmt.Errorf("redisbinding: metrics: %w", err)
+	}
+	b := &RedisBinding{metadata: m, logger: o.logger, client: newClient(m, o.tokens(m)), recorder: recorder}
+	if err := b.client.observe(recorder, m); err != nil {
+		_ = b.Close()
+		return nil, fmt.Errorf("redisbinding: metrics: %w", err)
+	}
 	if o.lazy {
 		return b, nil
 	}
@@ -167,11 +179,20 @@ func (b *RedisBinding) Invoke(ctx context.Context, req *InvokeRequest) (*InvokeR
 	if b == nil || b.client == nil {
 		return nil, ErrClosed
 	}
-	resp, err := b.operate(ctx, req)
+	cmd, err := b.command(req)
 	if err != nil {
 		return nil, b.explain(req, err)
 	}
-	return resp, nil
+	var recorded telemetry.Operation
+	if b.recorder != nil {
+		ctx, recorded = b.recorder.Start(ctx, cmd.describe())
+	}
+	resp, err := b.operate(ctx, req, cmd)
+	if err != nil {
+		err = b.explain(req, err)
+	}
+	recorded.End(err)
+	return resp, err
 }
 
 // explain completes the error of a request for the caller.
@@ -189,10 +210,13 @@ func (b *RedisBinding) Ping(ctx context.Context) error {
 	if b == nil || b.client == nil {
 		return ErrClosed
 	}
-	if err := b.client.ping(ctx); err != nil {
-		return b.metadata.explain("ping", err)
+	ctx, recorded := b.recorder.Start(ctx, telemetry.Call{Command: "PING"})
+	err := b.client.ping(ctx)
+	if err != nil {
+		err = b.metadata.explain("ping", err)
 	}
-	return nil
+	recorded.End(err)
+	return err
 }
 
 // Close ends the binding: later calls answer [ErrClosed], calls under way are
@@ -206,7 +230,7 @@ func (b *RedisBinding) Close() error {
 		return nil
 	}
 	b.closeOnce.Do(func() {
-		if err := b.client.close(); err != nil {
+		if err := errors.Join(b.client.close(), b.recorder.Close()); err != nil {
 			b.closeErr = fmt.Errorf("redisbinding: close: %w", err)
 		}
 	})

@@ -54,6 +54,35 @@
 // an attempt succeeds. Close ends it all. [WithTokenCredential] brings tokens
 // from elsewhere.
 //
+// # Round trips
+//
+// Calls made at the same time share round trips. A call that finds fewer than two
+// under way to its server goes at once, on its caller's goroutine and a
+// connection of its own. When two are, calls wait, and the next round trip takes
+// all of them, up to 512 and about 1 MiB, as one pipeline. So that a slow reply, or
+// a server that is far away, does not hold up others, another round trip begins
+// in any case when the last one began 2ms ago, up to one for each connection of
+// poolSize. On a cluster each node has its own, so that a silent one holds up only its
+// own keys. The metadata field pipelining, or [WithoutPipelining], turns this off.
+// [RedisBinding.InvokeBatch] carries out many requests in few round trips.
+//
+// When a context ends, a call that was waiting is not sent any more. One that was
+// sent on a connection of its own takes the connection with it; one in a pipeline is
+// left to it, and others are not disturbed.
+//
+// # Telemetry
+//
+// With [WithTracerProvider] and [WithMeterProvider] the binding records spans and
+// metrics by the semantic conventions of OpenTelemetry for databases, version
+// 1.43.0: for each Invoke, InvokeBatch and Ping a span named "GET host:port"
+// ("EVAL increment" for a script, "PIPELINE SET" for a batch), and a point of
+// db.client.operation.duration; and what the connections are like in
+// db.client.connection.count, .max, .idle.min, .pending_requests and .timeouts.
+// Beside the conventions are redisbinding.calls (with
+// redisbinding.call.path direct or pipelined) and redisbinding.token.time_left
+// (seconds until the token of Entra ID expires). No value is recorded, and no key
+// without [WithKeysInSpans].
+//
 // # Errors
 //
 // Every error begins with "redisbinding: ", wraps its cause, and says what to

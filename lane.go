@@ -24,6 +24,7 @@ type lane struct {
 
 	mu          sync.Mutex
 	first, last *call // those that wait, in the order in which they came
+	length      int   // how many do
 	trips       int   // under way
 	began       int64 // when the last trip did
 	idle        int   // workers waiting for a trip to make
@@ -101,6 +102,7 @@ func (l *lane) submit(c *call) {
 		l.last.next = c
 	}
 	l.last = c
+	l.length++
 	l.proceed()
 }
 
@@ -127,6 +129,7 @@ func (l *lane) unlink(c *call) {
 		c.next.prev = c.prev
 	}
 	c.waiting, c.prev, c.next = false, nil, nil
+	l.length--
 }
 
 // begin counts another round trip, or answers false when none may begin now.
@@ -178,6 +181,7 @@ func (l *lane) overdue() {
 	defer l.mu.Unlock()
 	l.timed = false
 	for now := clock(); l.first != nil && now-l.first.since >= int64(l.limits.wait); {
+		l.timeouts.Add(1)
 		l.fail(l.first, redis.ErrPoolTimeout)
 	}
 	l.proceed()
@@ -270,6 +274,13 @@ func (l *lane) carry(batch []redis.Cmder) {
 	for _, cmd := range batch {
 		cmd.(*call).complete() //nolint:forcetypeassert // nothing else is put in
 	}
+}
+
+// waiting returns how many calls wait.
+func (l *lane) waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.length
 }
 
 // unused says whether nothing was sent for that long.

@@ -43,6 +43,7 @@ type lanes struct {
 	running sync.WaitGroup // workers and timers
 
 	direct, pipelined atomic.Uint64 // how many calls went which way
+	timeouts          atomic.Int64  // how many have waited in vain
 
 	byServer sync.Map // *redis.Client -> *lane
 	mu       sync.Mutex
@@ -83,6 +84,12 @@ func (s *lanes) each(f func(*lane)) {
 		f(l.(*lane)) //nolint:forcetypeassert // nothing else is put in
 		return true
 	})
+}
+
+// waiting returns how many calls wait in all lanes.
+func (s *lanes) waiting() (n int64) {
+	s.each(func(l *lane) { n += int64(l.waiting()) })
+	return n
 }
 
 // close ends all lanes. What waits in them gets ErrClosed; round trips under way

@@ -24,12 +24,8 @@ const (
 		`local n = redis.call('GET', KEYS[1]) redis.call('SET', KEYS[1], n, 'PX', ARGV[1]) return n`
 )
 
-// operate checks the request and carries it out.
-func (b *RedisBinding) operate(ctx context.Context, req *InvokeRequest) (*InvokeResponse, error) {
-	cmd, err := b.command(req)
-	if err != nil {
-		return nil, err
-	}
+// operate carries out the request, whose command the call has.
+func (b *RedisBinding) operate(ctx context.Context, req *InvokeRequest, cmd *call) (*InvokeResponse, error) {
 	getDel := cmd.is("getdel")
 	reply, err := b.client.do(ctx, cmd)
 	if getDel && b.lacksGetDel(err) {
@@ -41,9 +37,7 @@ func (b *RedisBinding) operate(ctx context.Context, req *InvokeRequest) (*Invoke
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, err
 	}
-	resp := new(InvokeResponse)
-	resp.Data = replyData(req.Operation, reply, err)
-	return resp, nil
+	return &InvokeResponse{Data: replyData(req.Operation, reply, err)}, nil
 }
 
 // command checks the request and returns the call that carries it out.

@@ -7,6 +7,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Option changes how [NewRedisBinding] makes a binding.
@@ -17,6 +19,10 @@ type options struct {
 	lazy   bool
 	strict bool
 	alone  bool // without pipelining
+
+	tracerProvider trace.TracerProvider
+	meterProvider  metric.MeterProvider
+	keysInSpans    bool
 
 	credential azcore.TokenCredential
 	identity   func(*identity) // changes how Entra ID is reached; nil outside of tests
@@ -69,6 +75,27 @@ func WithLazyConnect() Option {
 // a line in the log.
 func WithStrictMetadata() Option {
 	return func(o *options) { o.strict = true }
+}
+
+// WithTracerProvider has the binding record a span for each Invoke, InvokeBatch and
+// Ping that comes to send something, by OpenTelemetry's semantic conventions for
+// databases (see the package documentation). It holds neither keys nor values. Nil is
+// the default: no spans; the global provider is never used.
+func WithTracerProvider(provider trace.TracerProvider) Option {
+	return func(o *options) { o.tracerProvider = provider }
+}
+
+// WithMeterProvider has the binding record metrics by OpenTelemetry's semantic
+// conventions for databases (see the package documentation). Nil is the default:
+// none; the global provider is never used.
+func WithMeterProvider(provider metric.MeterProvider) Option {
+	return func(o *options) { o.meterProvider = provider }
+}
+
+// WithKeysInSpans adds db.query.text to the spans: the command with its key, and ?
+// in place of values. By default no span holds a key, which may say who somebody is.
+func WithKeysInSpans() Option {
+	return func(o *options) { o.keysInSpans = true }
 }
 
 // WithoutPipelining gives each call a round trip and a connection of its own,
