@@ -13,11 +13,12 @@ import (
 	"github.com/redisbinding/redisbinding/internal/telemetry"
 )
 
-// batchCommands is how many commands of a batch go in one round trip.
-const batchCommands = 1024
-
-// batchBytes is about how many bytes of a batch go in one round trip.
-const batchBytes = 1 << 20
+// How many commands of a batch go in one pipeline, and after how many bytes no
+// more are added.
+const (
+	batchCommands = 512
+	batchBytes    = 1 << 20
+)
 
 // BatchError is why one request of a batch has failed.
 type BatchError struct {
@@ -80,7 +81,7 @@ func (e BatchErrors) Unwrap() []error {
 // Contexts, time-outs, retries and what is never sent twice are as with
 // [RedisBinding.Invoke]; the time-outs hold for each pipeline, ctx for the whole.
 // The requests must not be changed before InvokeBatch has returned. Beside requests
-// and responses it needs memory for one pipeline only.
+// and responses it needs memory for three pipelines only.
 func (b *RedisBinding) InvokeBatch(ctx context.Context, reqs []*InvokeRequest) ([]*InvokeResponse, error) {
 	if b == nil || b.client == nil {
 		return nil, ErrClosed
@@ -99,12 +100,12 @@ func (b *RedisBinding) invokeBatch(ctx context.Context, reqs []*InvokeRequest) (
 	if counts {
 		defer b.client.calls.leave()
 	}
-	run := &batch{binding: b, reqs: reqs, responses: make([]*InvokeResponse, len(reqs)), stopped: err}
-	for run.stopped == nil && run.next < len(reqs) {
-		run.roundTrip(ctx)
+	run := &batch{binding: b, reqs: reqs, responses: make([]*InvokeResponse, len(reqs))}
+	if err == nil {
+		err = run.carryOut(ctx)
 	}
-	if run.stopped != nil {
-		err := b.metadata.explain("batch", run.stopped)
+	if err != nil {
+		err = b.metadata.explain("batch", err)
 		for ; run.next < len(reqs); run.next++ {
 			run.errs = append(run.errs, &BatchError{run.next, err})
 		}
@@ -122,33 +123,90 @@ type batch struct {
 	reqs      []*InvokeRequest
 	responses []*InvokeResponse
 	errs      BatchErrors
-
-	next    int   // the first request that is not sent yet
-	stopped error // why no more are
-
-	calls   []*call // of this round trip
-	indices []int   // which requests they are for
+	next      int // the first request that is in no part yet
 }
 
-// roundTrip carries out as many of the requests as go in one pipeline.
-func (b *batch) roundTrip(ctx context.Context) {
-	b.calls, b.indices = b.calls[:0], b.indices[:0]
-	for bytes := 0; b.next < len(b.reqs) && len(b.calls) < batchCommands && bytes < batchBytes; b.next++ {
+// part is what of a batch goes in one pipeline.
+type part struct {
+	first   int // of its requests
+	calls   []*call
+	indices []int       // of the requests that the calls are for
+	errs    BatchErrors // of the requests that have none
+}
+
+// carryOut sends the requests part by part. While one part is under way, what has
+// come of the one before is noted, and the next one is made. The error is why the
+// requests from next on were not sent.
+func (b *batch) carryOut(ctx context.Context) error {
+	var sent *part
+	for current := b.part(); current != nil; {
+		result := make(chan error, 1)
+		send := func(p *part) { result <- b.send(ctx, p) }
+		if b.next < len(b.reqs) {
+			go send(current)
+		} else {
+			send(current) // there is nothing to make meanwhile
+		}
+		b.note(sent)
+		next := b.part()
+		if err := <-result; err != nil {
+			b.note(current)
+			if next != nil {
+				b.next = next.first
+			}
+			return err
+		}
+		sent, current = current, next
+	}
+	b.note(sent)
+	return nil
+}
+
+// part makes the next part, or returns nil when there are no more requests.
+func (b *batch) part() *part {
+	if b.next == len(b.reqs) {
+		return nil
+	}
+	p := &part{first: b.next}
+	for bytes := 0; b.next < len(b.reqs) && len(p.calls) < batchCommands && bytes < batchBytes; b.next++ {
 		cmd, err := b.binding.command(b.reqs[b.next])
 		if err != nil {
-			b.fail(b.next, err)
+			p.errs = append(p.errs, &BatchError{b.next, b.binding.explain(b.reqs[b.next], err)})
 			continue
 		}
 		bytes += cmd.size()
-		b.calls, b.indices = append(b.calls, cmd), append(b.indices, b.next)
+		p.calls, p.indices = append(p.calls, cmd), append(p.indices, b.next)
 	}
-	b.stopped = b.binding.client.doAll(ctx, b.calls)
-	b.repeatGetDel(ctx)
-	responses := make([]InvokeResponse, len(b.calls))
-	for i, cmd := range b.calls {
-		index, err := b.indices[i], cmd.Err()
+	return p
+}
+
+// send sends a part. What comes of it is in its calls.
+func (b *batch) send(ctx context.Context, p *part) error {
+	if err := b.binding.client.doAll(ctx, p.calls); err != nil {
+		return err
+	}
+	var again []*call // what a server without GETDEL has not carried out
+	for i, cmd := range p.calls {
+		if cmd.is("getdel") && b.binding.lacksGetDel(cmd.Err()) {
+			cmd.free()
+			p.calls[i], _ = b.binding.command(b.reqs[p.indices[i]]) // it was right before
+			again = append(again, p.calls[i])
+		}
+	}
+	return b.binding.client.doAll(ctx, again)
+}
+
+// note turns what has come of a part into responses and errors.
+func (b *batch) note(p *part) {
+	if p == nil {
+		return
+	}
+	b.errs = append(b.errs, p.errs...)
+	responses := make([]InvokeResponse, len(p.calls))
+	for i, cmd := range p.calls {
+		index, err := p.indices[i], cmd.Err()
 		if err != nil && !errors.Is(err, redis.Nil) {
-			b.fail(index, err)
+			b.errs = append(b.errs, &BatchError{index, b.binding.explain(b.reqs[index], err)})
 		} else {
 			responses[i].Data = replyData(b.reqs[index].Operation, cmd.Val(), err)
 			b.responses[index] = &responses[i]
@@ -157,30 +215,11 @@ func (b *batch) roundTrip(ctx context.Context) {
 	}
 }
 
-// repeatGetDel repeats what a server without GETDEL has not carried out.
-func (b *batch) repeatGetDel(ctx context.Context) {
-	var again []*call
-	for i, cmd := range b.calls {
-		if cmd.is("getdel") && b.binding.lacksGetDel(cmd.Err()) {
-			cmd.free()
-			b.calls[i], _ = b.binding.command(b.reqs[b.indices[i]])
-			again = append(again, b.calls[i])
-		}
-	}
-	if len(again) > 0 && b.stopped == nil {
-		b.stopped = b.binding.client.doAll(ctx, again)
-	}
-}
-
-func (b *batch) fail(index int, err error) {
-	b.errs = append(b.errs, &BatchError{index, b.binding.explain(b.reqs[index], err)})
-}
-
 // doAll sends the commands of the calls as one pipeline, those again that may be
 // and that it may help. What comes of them is in the calls. The error is that of a
 // connection that has failed for good, if any.
 func (c *client) doAll(ctx context.Context, cmds []*call) (broken error) {
-	for attempt := 0; ; attempt++ {
+	for attempt := 0; len(cmds) > 0; attempt++ {
 		c.pipeline(ctx, cmds)
 		var again []*call
 		for _, cmd := range cmds {
@@ -200,17 +239,17 @@ func (c *client) doAll(ctx context.Context, cmds []*call) (broken error) {
 				broken = err
 			}
 		}
-		if len(again) == 0 {
-			return broken
-		}
-		if err := c.pause(ctx, attempt); err != nil {
-			return err
+		if len(again) > 0 {
+			if err := c.pause(ctx, attempt); err != nil {
+				return err
+			}
 		}
 		for _, cmd := range again {
 			cmd.prepare()
 		}
 		cmds = again
 	}
+	return broken
 }
 
 // pipeline sends the commands of the calls, once.

@@ -97,6 +97,9 @@ func requestField(req *InvokeRequest, name string) (string, error) {
 	if exact {
 		return value, nil
 	}
+	if _, key := req.Metadata[KeyField]; key && len(req.Metadata) == 1 {
+		return "", nil // nothing else is there to look through
+	}
 	found := false
 	for other, v := range req.Metadata {
 		if !strings.EqualFold(other, name) {

@@ -1,0 +1,63 @@
+package benchmarks
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Every experiment, with next to no time, comes to a complete result.
+func TestSmoke(t *testing.T) {
+	for _, e := range []*experiment{table, distance, cluster, overTLS, manyCallers, batches} {
+		t.Run(e.name, func(t *testing.T) { smoke(t, e) })
+	}
+}
+
+func smoke(t *testing.T, e *experiment) {
+	selected := e.defaults
+	selected.callers = "2"
+	if e == table {
+		selected.peers += ",asyncautopipeline"
+	}
+	s, err := newSettings(selected, 1, 20*time.Millisecond)
+	require.NoError(t, err)
+	sections := e.run(t, *s)
+
+	require.NotEmpty(t, sections)
+	for _, section := range sections {
+		require.NotEmpty(t, section.rows)
+		for _, r := range section.rows {
+			for _, peer := range r.peers {
+				require.Len(t, r.samples[peer], 1, "%s: %s", r.title(), peer)
+				assert.Positive(t, r.median(peer, opsPerSecond), "%s: %s", r.title(), peer)
+			}
+		}
+	}
+	text := string(e.markdown(sections))
+	for _, peer := range sections[0].rows[0].peers {
+		assert.Contains(t, text, "| "+peer+" |")
+	}
+	assert.NotContains(t, text, "NaN")
+	assert.NotContains(t, text, "Inf")
+	if e.plotted {
+		requireXML(t, plotRows(t, sections))
+	}
+}
+
+func requireXML(t *testing.T, data []byte) {
+	t.Helper()
+	decoder := xml.NewDecoder(bytes.NewReader(data))
+	for {
+		_, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		require.NoError(t, err)
+	}
+}
