@@ -172,16 +172,14 @@ func (c *client) do(ctx context.Context, cmd *call) (string, error) {
 // true the call has been left to its lane, because ctx has ended.
 func (c *client) roundTrip(ctx context.Context, cmd *call) (left bool, err error) {
 	l := c.laneTo(cmd.key)
-	switch {
-	case l == nil:
+	if l == nil {
 		return false, c.direct(ctx, c.redis, cmd)
-	case l.enter():
+	}
+	if began, ok := l.enter(); ok {
 		err = c.direct(ctx, l.redis, cmd)
-		l.leave()
-	default:
-		if left, err = l.carryFor(ctx, cmd); left {
-			return true, err
-		}
+		l.leave(began, err)
+	} else if left, err = l.carryFor(ctx, cmd); left {
+		return true, err
 	}
 	if c.cluster != nil && isElsewhere(err) {
 		if errors.Is(err, redis.ErrClosed) {

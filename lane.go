@@ -2,6 +2,7 @@ package redisbinding
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"time"
@@ -15,9 +16,11 @@ import (
 // there are, the more of them share system calls, wake-ups and packets, and one
 // caller alone waits for nobody.
 //
-// A round trip that takes long, because the server is far away, or silent, or
-// has a large reply to send, must not hold up others: when the last one began
-// longer ago than patience, another may begin.
+// How many are few depends on how far away the server is: a call must not wait for
+// the reply to another one that takes its time on the way. And a round trip that
+// takes unusually long, because the server is silent or has a large reply to
+// send, must not hold up others: when the last one began longer ago than
+// patience, another may begin.
 type lane struct {
 	*lanes // what it shares with the other lanes
 	redis  *redis.Client
@@ -27,6 +30,7 @@ type lane struct {
 	length      int   // how many do
 	trips       int   // under way
 	began       int64 // when the last trip did
+	distance    int64 // how long a round trip of one call takes
 	idle        int   // workers waiting for a trip to make
 	timed       bool  // the timer runs
 	closed      error // what calls get since close
@@ -48,17 +52,27 @@ var clockStart = time.Now()
 func clock() int64 { return int64(time.Since(clockStart)) }
 
 // enter takes a round trip for a call that goes directly, or answers false when
-// the call has to wait. After true comes leave.
-func (l *lane) enter() bool {
+// the call has to wait. After true comes leave, with when it began.
+func (l *lane) enter() (began int64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.first == nil && l.closed == nil && l.begin(clock())
+	ok = l.first == nil && l.closed == nil && l.begin(clock())
+	return l.began, ok
 }
 
-// leave ends the round trip of a call that went directly.
-func (l *lane) leave() {
+// leave ends the round trip of a call that went directly. It tells how far away
+// the server is.
+func (l *lane) leave(began int64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	took := clock() - began
+	switch {
+	case err != nil && !errors.Is(err, redis.Nil):
+	case took < l.distance || l.distance == 0:
+		l.distance = took
+	default:
+		l.distance += (took - l.distance) / 16 // it may have been held up, this once
+	}
 	l.trips--
 	l.proceed()
 }
@@ -134,13 +148,18 @@ func (l *lane) unlink(c *call) {
 
 // begin counts another round trip, or answers false when none may begin now.
 func (l *lane) begin(now int64) bool {
-	if l.trips >= l.limits.trips && (l.trips >= l.limits.maxTrips || now-l.began < int64(l.limits.patience)) {
+	if l.trips >= l.limits.maxTrips || l.trips >= l.enough() && now-l.began < int64(l.limits.patience) {
 		return false
 	}
 	l.trips++
 	l.began = now
 	return true
 }
+
+// enough returns how many round trips at a time are enough: one, when the server
+// is so near that it takes longer to send a command than to wait for company, and
+// the more the farther away it is.
+func (l *lane) enough() int { return 1 + int(l.distance/int64(l.limits.apart)) }
 
 // proceed sees to it that the calls in the queue get on: now, or when it is time.
 func (l *lane) proceed() {
@@ -234,7 +253,7 @@ func (l *lane) next(batch *[]redis.Cmder) bool {
 // await waits for a round trip to make. It answers false when enough other
 // workers do, or the lane is closed.
 func (l *lane) await() bool {
-	if l.closed != nil || l.idle >= l.limits.trips {
+	if l.closed != nil || l.idle >= l.enough() {
 		return false
 	}
 	l.idle++

@@ -10,8 +10,8 @@ import (
 
 // laneLimits say what a lane may do.
 type laneLimits struct {
-	trips    int           // round trips at a time, as long as they are fast
 	maxTrips int           // round trips at a time
+	apart    time.Duration // a server that is so far away is worth another round trip at a time
 	patience time.Duration // how long after the last one began another may in any case
 	commands int           // in one round trip
 	bytes    int           // in one round trip: to so many no more are added
@@ -20,7 +20,7 @@ type laneLimits struct {
 
 // How the lanes make use of a server; CONTRIBUTING.md says what was measured.
 const (
-	laneTrips    = 2
+	laneApart    = 250 * time.Microsecond
 	lanePatience = 2 * time.Millisecond
 	laneCommands = 512
 	laneBytes    = 1 << 20
@@ -28,8 +28,8 @@ const (
 
 func newLaneLimits(m *Metadata) laneLimits {
 	return laneLimits{
-		trips:    min(laneTrips, m.PoolSize),
 		maxTrips: m.PoolSize,
+		apart:    laneApart,
 		patience: lanePatience,
 		commands: laneCommands,
 		bytes:    laneBytes,

@@ -181,9 +181,8 @@ type Metadata struct {
 	IdleTimeout time.Duration `mapstructure:"idleTimeout"`
 
 	// Pipelining is "auto" (the default) or "off", in any case. With auto, calls
-	// made at the same time share round trips: two to a server (of a cluster, to
-	// each node), and another when the last began 2ms ago. With off, or
-	// [WithoutPipelining], each has a connection to itself, of poolSize.
+	// made at the same time share round trips: see the package documentation. With
+	// off, or [WithoutPipelining], each has a connection to itself, of poolSize.
 	Pipelining string `mapstructure:"pipelining"`
 
 	// TTL is how long a created key lives when the request does not
