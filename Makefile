@@ -43,6 +43,16 @@ cross: ## build and vet for every platform
 	@set -e; for p in $(PLATFORMS); do for m in $(MODULES); do (cd $$m && echo "== $$p $$m" && \
 		export GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 && $(GO) build ./... && $(GO) vet ./...); done; done
 
+BENCH = cd benchmarks && $(GO) test -run '^$$' -benchtime 1x -timeout 60m . -out results
+
+.PHONY: bench
+bench: deps ## the tables and the plot of the README, in benchmarks/results
+	$(BENCH) -test.bench 'Table|Batch'
+
+.PHONY: bench-more
+bench-more: deps ## servers far away, clusters, TLS, 10,000 callers
+	$(BENCH) -test.bench 'Distance|Cluster|TLS|ManyCallers'
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (1m)
 	@set -e; for f in $$($(GO) test -list '^Fuzz' . | grep ^Fuzz); do $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) .; done

@@ -12,6 +12,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/redisbinding/redisbinding"
 )
@@ -333,4 +335,67 @@ func ExampleWithTokenCredential() {
 
 	fmt.Println(binding)
 	// Output: Redis binding to example.westeurope.redis.azure.net:10000
+}
+
+func ExampleRedisBinding_InvokeBatch() {
+	binding, server := exampleBinding()
+	defer server.Close()
+	defer binding.Close()
+
+	var load []*redisbinding.InvokeRequest
+	for i := range 1000 {
+		load = append(load, &redisbinding.InvokeRequest{
+			Operation: redisbinding.CreateOperation,
+			Metadata:  map[string]string{"key": fmt.Sprint("user:", i)},
+			Data:      []byte(fmt.Sprint("name ", i)),
+		})
+	}
+	if _, err := binding.InvokeBatch(context.Background(), load); err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	responses, err := binding.InvokeBatch(context.Background(), []*redisbinding.InvokeRequest{
+		{Operation: redisbinding.GetOperation, Metadata: map[string]string{"key": "user:7"}},
+		{Operation: redisbinding.IncrementOperation, Metadata: map[string]string{"key": "user:8"}},
+		{Operation: redisbinding.GetOperation, Metadata: map[string]string{"key": "user:999"}},
+	})
+	var failed redisbinding.BatchErrors
+	if errors.As(err, &failed) {
+		for _, e := range failed {
+			fmt.Println("failed:", e)
+		}
+	}
+	fmt.Printf("%s, %v, %s\n", responses[0].Data, responses[1], responses[2].Data)
+	// Output:
+	// failed: request 1: increment: ERR value is not an integer or out of range
+	// name 7, <nil>, name 999
+}
+
+func ExampleWithTracerProvider() {
+	server, err := miniredis.Run()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+
+	spans := tracetest.NewSpanRecorder() // in a service: an exporter to where traces go
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
+	binding, err := redisbinding.NewRedisBinding(map[string]string{"redisHost": server.Addr()},
+		redisbinding.WithTracerProvider(provider), redisbinding.WithKeysInSpans(), redisbinding.WithLazyConnect())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer binding.Close()
+	_, _ = binding.Invoke(context.Background(), &redisbinding.InvokeRequest{
+		Operation: redisbinding.CreateOperation, Metadata: map[string]string{"key": "greeting"}, Data: []byte("Hello")})
+
+	for _, attribute := range spans.Ended()[0].Attributes() {
+		if attribute.Key == "db.query.text" {
+			fmt.Println(attribute.Value.AsString())
+		}
+	}
+	// Output: SET greeting ?
 }
