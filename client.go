@@ -150,11 +150,11 @@ func (c *client) do(ctx context.Context, cmd *call) (string, error) {
 		defer c.calls.leave()
 	}
 	for attempt := 0; err == nil; attempt++ {
-		left := false
-		if left, err = c.roundTrip(ctx, cmd); left {
-			return "", err
+		left, failed := c.roundTrip(ctx, cmd)
+		if left {
+			return "", failed
 		}
-		if err = c.blame(err); err == nil {
+		if err = c.blame(failed); err == nil {
 			reply := cmd.Val()
 			cmd.free()
 			return reply, nil

@@ -78,7 +78,7 @@ func replyData(operation OperationKind, reply string, err error) []byte {
 	case len(reply) <= 1:
 		return append([]byte{}, reply...) // short strings may be constants
 	}
-	return unsafe.Slice(unsafe.StringData(reply), len(reply)) // nobody else has it
+	return unsafe.Slice(unsafe.StringData(reply), len(reply)) //nolint:gosec // nobody else has it
 }
 
 func (b *RedisBinding) unsupported(operation OperationKind) error {

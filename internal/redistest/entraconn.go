@@ -38,12 +38,12 @@ func (c *entraConn) login(user, password string) {
 	}
 }
 
-func (c *entraConn) request(data []byte) bool {
+func (c *entraConn) request(data []byte) int {
 	c.logins.read(data)
-	return true
+	return len(data)
 }
 
-func (*entraConn) reply([]byte) bool { return true }
+func (*entraConn) reply(data []byte) int { return len(data) }
 
 func (c *entraConn) closed() {
 	c.entra.mu.Lock()

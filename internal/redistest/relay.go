@@ -7,12 +7,12 @@ import (
 	"sync"
 )
 
-// watcher sees what passes on one connection before it is passed on, and ends
-// the connection by returning false.
+// watcher sees what passes on one connection before it is passed on, and says how
+// many of the bytes are. When that is not all of them it ends the connection.
 type watcher interface {
-	request(data []byte) bool // from the client
-	reply(data []byte) bool   // from the server
-	closed()                  // nothing passes any more
+	request(data []byte) int // from the client
+	reply(data []byte) int   // from the server
+	closed()                 // nothing passes any more
 }
 
 // relay stands between clients and a server and passes everything on.
@@ -66,6 +66,9 @@ func (r *relay) accept() {
 
 // serve connects the client to the server until one of them closes.
 func (r *relay) serve(client net.Conn) {
+	if tcp, ok := client.(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(256 << 10) // or a server that reads nothing would keep nobody from writing for long
+	}
 	// The client first: a cut during the dial ends it and so what follows.
 	r.add(client)
 	defer r.remove(client)
@@ -99,16 +102,14 @@ func (r *relay) remove(c net.Conn) {
 
 // pass copies from one side to the other, as long as the filter lets it, and
 // then closes both.
-func pass(to io.WriteCloser, from io.ReadCloser, filter func([]byte) bool) {
+func pass(to io.WriteCloser, from io.ReadCloser, filter func([]byte) int) {
 	defer func() { _, _ = to.Close(), from.Close() }()
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {
-			if !filter(buf[:n]) {
-				return
-			}
-			if _, err := to.Write(buf[:n]); err != nil {
+			passed := filter(buf[:n])
+			if _, err := to.Write(buf[:passed]); err != nil || passed < n {
 				return
 			}
 		}

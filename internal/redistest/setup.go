@@ -43,6 +43,20 @@ func (s *Setup) FlushAll(t testing.TB) {
 	}
 }
 
+// Pause pauses all data nodes, as [Server.Pause] does.
+func (s *Setup) Pause() {
+	for _, server := range s.Servers {
+		server.Pause()
+	}
+}
+
+// Resume lets paused data nodes go on.
+func (s *Setup) Resume() {
+	for _, server := range s.Servers {
+		server.Resume()
+	}
+}
+
 // startFunc adds servers that keep their files below dir, and the metadata
 // that connects to them, to an empty set-up.
 type startFunc func(s *Setup, dir string) error
