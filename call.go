@@ -37,9 +37,6 @@ const (
 	completed              // the lane is through with it
 )
 
-// maxCopyKept is the capacity up to which the memory of a copy is kept for other calls.
-const maxCopyKept = 64 << 10
-
 var callPool = sync.Pool{New: func() any {
 	return &call{args: make([]any, 0, 8), done: make(chan struct{}, 1)}
 }}
@@ -67,9 +64,6 @@ func (c *call) prepare() {
 func (c *call) free() {
 	clear(c.args)
 	c.StringCmd, c.key, c.args = nil, "", c.args[:0]
-	if cap(c.data) > maxCopyKept {
-		c.data = nil
-	}
 	callPool.Put(c)
 }
 

@@ -149,6 +149,7 @@ func (c *conn) SetDeadline(t time.Time) error {
 	}
 	c.out.Store(true)
 	c.touch()
+	c.ctx = nil
 	return c.Conn.SetDeadline(t)
 }
 

@@ -62,8 +62,8 @@
 // 512 and about 1 MiB, as one pipeline. When the server is so far away that a round
 // trip takes longer than 250µs, there may be one more at a time for each 250µs; and
 // so that neither a slow reply nor a silent server holds up others, another
-// begins in any case when the last one began 2ms ago. Each has a connection, so
-// that poolSize bounds them. On a cluster each node has its own, so that a silent
+// begins in any case when the last one began 2ms ago. A command of more than 64 KiB
+// goes at once and alone. Each has a connection, so that poolSize bounds them. On a cluster each node has its own, so that a silent
 // one holds up its own keys only. The metadata field pipelining, or
 // [WithoutPipelining], turns this off. [RedisBinding.InvokeBatch] carries out many
 // requests in few round trips.

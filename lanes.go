@@ -24,6 +24,7 @@ const (
 	lanePatience = 2 * time.Millisecond
 	laneCommands = 512
 	laneBytes    = 1 << 20
+	laneLargest  = 64 << 10 // a longer command goes directly: others would wait for it
 )
 
 func newLaneLimits(m *Metadata) laneLimits {
