@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -73,8 +74,8 @@ func (e BatchErrors) Unwrap() []error {
 // [BatchErrors], has a [*BatchError] with its index. Each request is carried out
 // or not by itself: a batch is no transaction.
 //
-// The requests are sent in pipelines of some hundred, one after the other; those
-// about the same key are carried out in their order. A request that is wrong in
+// The requests are sent in pipelines of 512, one after the other; those about the
+// same key are carried out in their order, unless one has to be sent again. A request that is wrong in
 // itself, or that the server refuses, does not concern the others. But when a
 // connection fails, those that follow are not sent any more, and have that error.
 //
@@ -105,10 +106,7 @@ func (b *RedisBinding) invokeBatch(ctx context.Context, reqs []*InvokeRequest) (
 		err = run.carryOut(ctx)
 	}
 	if err != nil {
-		err = b.metadata.explain("batch", err)
-		for ; run.next < len(reqs); run.next++ {
-			run.errs = append(run.errs, &BatchError{run.next, err})
-		}
+		run.giveUp(b.metadata.explain("batch", err))
 	}
 	if len(run.errs) > 0 {
 		slices.SortFunc(run.errs, func(a, b *BatchError) int { return cmp.Compare(a.Index, b.Index) })
@@ -153,6 +151,9 @@ func (b *batch) carryOut(ctx context.Context) error {
 			b.note(current)
 			if next != nil {
 				b.next = next.first
+				for _, cmd := range next.calls {
+					cmd.free()
+				}
 			}
 			return err
 		}
@@ -162,19 +163,23 @@ func (b *batch) carryOut(ctx context.Context) error {
 	return nil
 }
 
-// part makes the next part, or returns nil when there are no more requests.
+// part makes the next part, or returns nil when there are no more requests. As long
+// as it is not known whether the server has GETDEL, a part ends with the first, so
+// that it can be repeated as a script before what comes after it is sent.
 func (b *batch) part() *part {
 	if b.next == len(b.reqs) {
 		return nil
 	}
 	p := &part{first: b.next}
-	for bytes := 0; b.next < len(b.reqs) && len(p.calls) < batchCommands && bytes < batchBytes; b.next++ {
+	unsure := false
+	for bytes := 0; b.next < len(b.reqs) && len(p.calls) < batchCommands && bytes < batchBytes && !unsure; b.next++ {
 		cmd, err := b.binding.command(b.reqs[b.next])
 		if err != nil {
 			p.errs = append(p.errs, &BatchError{b.next, b.binding.explain(b.reqs[b.next], err)})
 			continue
 		}
 		bytes += cmd.size()
+		unsure = cmd.is("getdel") && !b.binding.hasGetDel.Load()
 		p.calls, p.indices = append(p.calls, cmd), append(p.indices, b.next)
 	}
 	return p
@@ -185,15 +190,13 @@ func (b *batch) send(ctx context.Context, p *part) error {
 	if err := b.binding.client.doAll(ctx, p.calls); err != nil {
 		return err
 	}
-	var again []*call // what a server without GETDEL has not carried out
-	for i, cmd := range p.calls {
-		if cmd.is("getdel") && b.binding.lacksGetDel(cmd.Err()) {
-			cmd.free()
-			p.calls[i], _ = b.binding.command(b.reqs[p.indices[i]]) // it was right before
-			again = append(again, p.calls[i])
-		}
+	last := len(p.calls) - 1
+	if last < 0 || !p.calls[last].is("getdel") || !b.binding.lacksGetDel(p.calls[last].Err()) {
+		return nil
 	}
-	return b.binding.client.doAll(ctx, again)
+	p.calls[last].free()
+	p.calls[last], _ = b.binding.command(b.reqs[p.indices[last]]) // it was right before
+	return b.binding.client.doAll(ctx, p.calls[last:])
 }
 
 // note turns what has come of a part into responses and errors.
@@ -202,16 +205,28 @@ func (b *batch) note(p *part) {
 		return
 	}
 	b.errs = append(b.errs, p.errs...)
-	responses := make([]InvokeResponse, len(p.calls))
 	for i, cmd := range p.calls {
 		index, err := p.indices[i], cmd.Err()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			b.errs = append(b.errs, &BatchError{index, b.binding.explain(b.reqs[index], err)})
 		} else {
-			responses[i].Data = replyData(b.reqs[index].Operation, cmd.Val(), err)
-			b.responses[index] = &responses[i]
+			b.responses[index] = &InvokeResponse{Data: replyData(b.reqs[index].Operation, cmd.Val(), err)}
 		}
 		cmd.free()
+	}
+}
+
+// giveUp notes why the requests that are left are not sent: because of err, unless
+// there is something wrong with them.
+func (b *batch) giveUp(err error) {
+	for ; b.next < len(b.reqs); b.next++ {
+		why := err
+		if cmd, wrong := b.binding.command(b.reqs[b.next]); wrong != nil {
+			why = b.binding.explain(b.reqs[b.next], wrong)
+		} else {
+			cmd.free()
+		}
+		b.errs = append(b.errs, &BatchError{b.next, why})
 	}
 }
 
@@ -241,6 +256,7 @@ func (c *client) doAll(ctx context.Context, cmds []*call) (broken error) {
 		}
 		if len(again) > 0 {
 			if err := c.pause(ctx, attempt); err != nil {
+				setErr(again, err)
 				return err
 			}
 		}
@@ -252,10 +268,47 @@ func (c *client) doAll(ctx context.Context, cmds []*call) (broken error) {
 	return broken
 }
 
-// pipeline sends the commands of the calls, once.
+// pipeline sends the commands of the calls once, on a cluster as one pipeline to
+// each node: go-redis's own for clusters repeats what could not be sent, whatever
+// redisMaxRetries says.
 func (c *client) pipeline(ctx context.Context, cmds []*call) {
 	c.lanes.pipelined.Add(uint64(len(cmds)))
-	pipe := c.redis.Pipeline()
+	if c.cluster == nil {
+		c.pipelineTo(ctx, c.redis, cmds)
+		return
+	}
+	if !c.mapped.Load() { // the first one finds out which node has which slots
+		var reply redis.Error
+		if err := c.direct(ctx, c.redis, cmds[0]); err != nil && !errors.As(err, &reply) {
+			setErr(cmds[1:], err)
+			return
+		}
+		cmds = cmds[1:]
+	}
+	byNode := map[*redis.Client][]*call{}
+	for _, cmd := range cmds {
+		node, err := c.cluster.MasterForKey(ctx, cmd.key)
+		if err != nil {
+			cmd.SetErr(err)
+			continue
+		}
+		byNode[node] = append(byNode[node], cmd)
+	}
+	var nodes sync.WaitGroup
+	for node, cmds := range byNode {
+		nodes.Go(func() { c.pipelineTo(ctx, node, cmds) })
+	}
+	nodes.Wait()
+}
+
+func setErr(cmds []*call, err error) {
+	for _, cmd := range cmds {
+		cmd.SetErr(err)
+	}
+}
+
+func (c *client) pipelineTo(ctx context.Context, server redis.UniversalClient, cmds []*call) {
+	pipe := server.Pipeline()
 	for _, cmd := range cmds {
 		_ = pipe.Process(ctx, cmd) // puts it in
 	}

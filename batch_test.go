@@ -140,6 +140,7 @@ func TestInvokeBatchNeverTwice(t *testing.T) {
 	proxy := redistest.StartProxy(t, srv)
 	binding := newBinding(t, map[string]string{"redisHost": proxy.Addr, "redisMaxRetries": "3", "redisMaxRetryInterval": "1ms"})
 	srv.Do(t, "set", "drained", "v")
+	invoke(t, binding, request(GetOperation, "k", "delete", "1")) // now it is known that there is GETDEL
 	proxy.SwallowReplies(true)
 	reqs := []*InvokeRequest{request(IncrementOperation, "n"), request(GetOperation, "drained", "delete", "1"), create("k", "v")}
 	var more []*InvokeRequest
@@ -151,7 +152,7 @@ func TestInvokeBatchNeverTwice(t *testing.T) {
 	require.ErrorAs(t, err, &all)
 	assert.Len(t, all, len(reqs)+len(more), "no reply came")
 	assert.Equal(t, "1", srv.Do(t, "get", "n"))
-	assert.Equal(t, 1, proxy.Sent("getdel"))
+	assert.Equal(t, 1+1, proxy.Sent("getdel"))
 	assert.Equal(t, 4, proxy.Sent("set"), "may be repeated")
 	assert.Equal(t, strconv.Itoa(batchCommands-len(reqs)), srv.Do(t, "get", "later"), "after a failed connection no more is sent")
 
@@ -171,6 +172,47 @@ func TestInvokeBatchWithoutGetDel(t *testing.T) {
 		assert.Equal(t, []*InvokeResponse{{}, {}, {}, {Data: []byte("v2")}}, responses)
 		assert.Nil(t, srv.Do(t, "get", "k2"))
 	}
+
+	// What comes after it waits for the script that takes its place.
+	another := newBinding(t, map[string]string{"redisHost": srv.Addr})
+	responses, err := another.InvokeBatch(t.Context(), []*InvokeRequest{
+		request(GetOperation, "k", "delete", "1"), create("k", "new"), request(GetOperation, "none", "delete", "1"), create("none", "v")})
+	require.NoError(t, err)
+	assert.Equal(t, []*InvokeResponse{{Data: []byte("v")}, {}, {}, {}}, responses)
+	assert.Equal(t, "new", srv.Do(t, "get", "k"))
+	assert.Equal(t, "v", srv.Do(t, "get", "none"))
+}
+
+// The wait for a connection is not repeated on a cluster.
+func TestInvokeBatchWaitsOncePerNode(t *testing.T) {
+	setup := redistest.StartCluster(t)
+	binding := newBinding(t, setup.Fields("poolSize", "1", "poolTimeout", "30ms", "readTimeout", long))
+	invoke(t, binding, create("k", "v"))
+	for _, s := range setup.Servers {
+		s.Pause()
+	}
+	wait := occupy(t, binding, 1)
+	require.Eventually(t, func() bool { return busy(binding) == 1 }, 10*time.Second, time.Millisecond)
+	_, err := binding.InvokeBatch(t.Context(), []*InvokeRequest{request(GetOperation, "k"), create("k", "v")})
+	assert.ErrorIs(t, err, redis.ErrPoolTimeout)
+	assert.EqualValues(t, 1, binding.client.redis.PoolStats().Timeouts)
+	for _, s := range setup.Servers {
+		s.Resume()
+	}
+	wait()
+}
+
+// A context that ends during the pause before a retry is why the batch has failed.
+func TestInvokeBatchContextInPause(t *testing.T) {
+	srv := redistest.Start(t)
+	srv.Do(t, "replicaof", "127.0.0.1", "1") // READONLY
+	binding := newBinding(t, map[string]string{"redisHost": srv.Addr, "redisMaxRetries": "9",
+		"redisMinRetryInterval": long, "redisMaxRetryInterval": long})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := binding.InvokeBatch(ctx, []*InvokeRequest{create("k", "v"), request(GetOperation, "")})
+	assert.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.ErrorIs(t, err, ErrMissingKey)
 }
 
 // Commands that were refused for now are sent again.

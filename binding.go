@@ -88,8 +88,8 @@ type RedisBinding struct {
 	client   *client
 	recorder *telemetry.Recorder // nil when nothing is recorded
 
-	// noGetDel is set once a server has answered that it has no GETDEL.
-	noGetDel atomic.Bool
+	// hasGetDel and noGetDel are set once a server has shown that it has GETDEL, or not.
+	hasGetDel, noGetDel atomic.Bool
 
 	closeOnce sync.Once
 	closeErr  error

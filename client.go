@@ -101,7 +101,8 @@ func newClient(m *Metadata, tokens *tokens) *client {
 	default:
 		c.redis = redis.NewClient(opts.Simple())
 	}
-	c.pipelining = m.Pipelining == PipeliningAuto
+	// Without a time-out nothing would end a round trip that all its callers have left.
+	c.pipelining = m.Pipelining == PipeliningAuto && !c.unbounded
 	c.lanes.limits = newLaneLimits(m)
 	if reap {
 		c.background.Go(func() { c.dialer.conns.run(c.dialer.ctx, m.IdleCheckFrequency) })

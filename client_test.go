@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -532,4 +533,81 @@ func TestRefusedByServer(t *testing.T) {
 	})
 	_, err = NewRedisBinding(map[string]string{"redisHost": addr})
 	assert.ErrorContains(t, err, "DENIED Redis is running in protected mode because ... (the server runs in protected mode: give it a password")
+}
+
+// keyed starts a server whose GET is what answer does with the key.
+func keyed(t *testing.T, answer func(key string)) string {
+	t.Helper()
+	srv, err := server.NewServer("127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(srv.Close)
+	for name, reply := range map[string]func(c *server.Peer, arguments []string){
+		"HELLO": func(c *server.Peer, _ []string) { c.WriteError("ERR unknown command 'HELLO'") },
+		"PING":  func(c *server.Peer, _ []string) { c.WriteInline("PONG") },
+		"GET":   func(c *server.Peer, arguments []string) { answer(arguments[0]); c.WriteBulk("v") },
+	} {
+		require.NoError(t, srv.Register(name, func(c *server.Peer, _ string, arguments []string) { reply(c, arguments) }))
+	}
+	return srv.Addr().String()
+}
+
+// A call that waits because all places are taken gets the first that is free.
+func TestLaneGoesOnWhenAPlaceIsFree(t *testing.T) {
+	var binding *RedisBinding
+	resume := make(chan struct{})
+	addr := keyed(t, func(key string) {
+		switch key {
+		case "stuck":
+			<-resume
+		case "awaited": // until another call waits for it
+			for binding.client.lanes.waiting() == 0 {
+				time.Sleep(100 * time.Microsecond)
+			}
+		}
+	})
+	binding = newBinding(t, map[string]string{"redisHost": addr, "poolSize": "2", "poolTimeout": long, "readTimeout": long})
+	binding.client.lanes.limits.patience = 100 * time.Millisecond
+	var calls sync.WaitGroup
+	get := func(key string) { invoke(t, binding, request(GetOperation, key)) }
+	calls.Go(func() { get("stuck") })
+	require.Eventually(t, func() bool { return busy(binding) == 1 }, 10*time.Second, time.Millisecond)
+	for range 3 {
+		soon(t, func() {
+			var both sync.WaitGroup
+			both.Go(func() { get("awaited") })
+			require.Eventually(t, func() bool { return busy(binding) == 2 }, 10*time.Second, time.Millisecond)
+			both.Go(func() { get("other") })
+			both.Wait()
+		})
+	}
+	close(resume)
+	calls.Wait()
+}
+
+// Without a time-out, a connection on which nothing comes any more is given up
+// together with the calls that it was for.
+func TestStuckConnectionsAreGivenUp(t *testing.T) {
+	resume := make(chan struct{})
+	var stuck atomic.Bool
+	stuck.Store(true)
+	addr := keyed(t, func(string) {
+		if stuck.Load() {
+			<-resume
+		}
+	})
+	binding := newBinding(t, map[string]string{"redisHost": addr, "poolSize": "2", "readTimeout": "-1"})
+	ctx, cancel := context.WithCancel(t.Context())
+	var calls sync.WaitGroup
+	for range 6 {
+		calls.Go(func() {
+			_, err := binding.Invoke(ctx, request(GetOperation, "k"))
+			assert.ErrorIs(t, err, context.Canceled)
+		})
+	}
+	require.Eventually(t, func() bool { return busy(binding) == 2 }, 10*time.Second, time.Millisecond)
+	cancel()
+	calls.Wait()
+	stuck.Store(false)
+	invoke(t, binding, request(GetOperation, "k"))
+	close(resume)
 }

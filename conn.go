@@ -27,10 +27,16 @@ type conn struct {
 
 	refused atomic.Pointer[dialError] // why the server does not take the connection
 
-	// The goroutine that has taken the connection out of the pool has these.
-	ctx   context.Context // that the command in hand obeys; nil: none
-	until time.Time       // when the server has been silent for too long; zero: never
+	// What follows is that of who has taken the connection out of the pool. The
+	// times are when the server has not taken, or said, anything for too long; zero: never.
+	mark                  int // says which context the command in hand obeys
+	sent                  int // how many bytes of it
+	writeUntil, readUntil time.Time
+	hard                  bool // readUntil is go-redis's, and not to be moved
 }
+
+// context returns the context that the command in hand obeys, or nil.
+func (c *conn) context() context.Context { return c.owner.direct.context(c.mark) }
 
 // givenUp marks a connection as closed for being idle.
 const givenUp = -1
@@ -75,14 +81,15 @@ func (c *conn) Read(b []byte) (int, error) {
 func (c *conn) readMinding(b []byte) (int, error) {
 	for {
 		n, err := c.Conn.Read(b)
+		ctx := c.context()
 		switch {
-		case n > 0:
-			return n, c.extend()
-		case c.ctx == nil || !isTimeout(err):
+		case n == 0 && !isTimeout(err):
 			return n, err
-		case c.ctx.Err() != nil:
-			return n, c.ctx.Err()
-		case !c.until.IsZero() && !time.Now().Before(c.until):
+		case ctx != nil && ctx.Err() != nil:
+			return 0, ctx.Err()
+		case n > 0:
+			return n, c.stillReading()
+		case ctx == nil || !c.readUntil.IsZero() && !time.Now().Before(c.readUntil):
 			return n, err
 		}
 		if err := c.setReadDeadline(); err != nil {
@@ -91,14 +98,28 @@ func (c *conn) readMinding(b []byte) (int, error) {
 	}
 }
 
-// extend gives a server that is not silent more time: what readTimeout is for a
-// reply is little for the replies to a whole pipeline, or a very long one.
-func (c *conn) extend() error {
-	if timeout := c.owner.readTimeout; timeout > 0 && time.Until(c.until) < timeout/2 {
-		c.until = time.Now().Add(timeout)
-		return c.setReadDeadline()
+// stillReading gives a server that is not silent more time: what readTimeout is for
+// a reply is little for the replies to a whole pipeline, or a very long one.
+func (c *conn) stillReading() error {
+	if c.hard || !lateIn(c.readUntil, c.owner.readTimeout) {
+		return nil
 	}
-	return nil
+	c.readUntil = time.Now().Add(c.owner.readTimeout)
+	return c.setReadDeadline()
+}
+
+// stillWriting does that for a server that takes a long command, or pipeline.
+func (c *conn) stillWriting() error {
+	if !lateIn(c.writeUntil, c.owner.writeTimeout) {
+		return nil
+	}
+	c.writeUntil = time.Now().Add(c.owner.writeTimeout)
+	return c.Conn.SetWriteDeadline(c.writeUntil)
+}
+
+// lateIn says whether the better part of a time-out is over that ends then.
+func lateIn(timeout time.Time, length time.Duration) bool {
+	return length > 0 && time.Until(timeout) < length/2
 }
 
 // refusal returns what a server says that hangs up on a connection instead of
@@ -118,19 +139,28 @@ func (c *conn) Write(b []byte) (int, error) {
 	if refused := c.refused.Load(); refused != nil {
 		return 0, refused
 	}
-	if c.ctx == nil || len(b) <= fitsSendBuffer {
-		return c.Conn.Write(b)
+	c.sent += len(b)
+	ctx := c.context()
+	if ctx == nil || c.sent <= fitsSendBuffer {
+		n, err := c.Conn.Write(b)
+		if err == nil {
+			err = c.stillWriting()
+		}
+		return n, err
 	}
-	stop := context.AfterFunc(c.ctx, func() { _ = c.Conn.SetWriteDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = c.Conn.SetWriteDeadline(time.Unix(1, 0)) })
 	n, err := c.Conn.Write(b)
 	if !stop() {
-		err = c.ctx.Err() // the connection is not to be used any more
+		return n, ctx.Err() // the connection is not to be used any more
+	}
+	if err == nil {
+		err = c.stillWriting()
 	}
 	return n, err
 }
 
-// fitsSendBuffer is what the system takes from a write on a connection on which
-// nothing else is on its way, without waiting for the server.
+// fitsSendBuffer is how much of a command the system takes without waiting for
+// the server, when nothing else is on its way on the connection.
 const fitsSendBuffer = 4 << 10
 
 func (c *conn) done() {
@@ -149,7 +179,7 @@ func (c *conn) SetDeadline(t time.Time) error {
 	}
 	c.out.Store(true)
 	c.touch()
-	c.ctx = nil
+	c.mark = noMark
 	return c.Conn.SetDeadline(t)
 }
 
@@ -160,14 +190,16 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 	if !poolLooks {
 		c.touch()
 	}
-	c.ctx = c.owner.direct.find(t)
-	return c.Conn.SetWriteDeadline(after(c.owner.writeTimeout, t))
+	c.mark, c.sent = markIn(t), 0
+	c.writeUntil = after(c.owner.writeTimeout, t)
+	return c.Conn.SetWriteDeadline(c.writeUntil)
 }
 
 // SetReadDeadline comes before a reply, with what came before the command.
 func (c *conn) SetReadDeadline(t time.Time) error {
-	c.ctx = c.owner.direct.find(t)
-	c.until = after(c.owner.readTimeout, t)
+	c.mark = markIn(t)
+	c.readUntil = after(c.owner.readTimeout, t)
+	c.hard = c.readUntil.Equal(t)
 	return c.setReadDeadline()
 }
 
@@ -175,26 +207,30 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 const mindEvery = 20 * time.Millisecond
 
 func (c *conn) setReadDeadline() error {
-	if c.ctx == nil {
-		return c.Conn.SetReadDeadline(c.until)
+	if c.mark == noMark {
+		return c.Conn.SetReadDeadline(c.readUntil)
 	}
 	next := time.Now().Add(mindEvery)
-	if !c.until.IsZero() && c.until.Before(next) {
-		next = c.until
+	if !c.readUntil.IsZero() && c.readUntil.Before(next) {
+		next = c.readUntil
 	}
 	return c.Conn.SetReadDeadline(next)
 }
 
-// after returns the end of a time-out that begins now; when there is none, what
-// go-redis has said, unless that is a mark.
+// after returns the end of a time-out that begins now, 0 being none, or what
+// go-redis has said when that is earlier and not a mark.
 func after(timeout time.Duration, said time.Time) time.Time {
-	switch {
-	case timeout > 0:
-		return time.Now().Add(timeout)
-	case isMark(said):
-		return time.Time{}
+	if markIn(said) != noMark {
+		said = time.Time{}
 	}
-	return said
+	if timeout == 0 {
+		return said
+	}
+	end := time.Now().Add(timeout)
+	if !said.IsZero() && said.Before(end) {
+		return said
+	}
+	return end
 }
 
 // Close closes the connection. The pool closes what was closed here already, and

@@ -1,7 +1,9 @@
 package redisbinding
 
 import (
+	"context"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -37,4 +39,45 @@ func TestConnTakenOutIsNotIdle(t *testing.T) {
 	assert.Len(t, conns.all(), 1, "used since")
 	conns.closeUnused(longAgo())
 	assert.Empty(t, conns.all())
+}
+
+// A read that goes on and on ends with the context all the same.
+func TestConnMindsContextWhileReading(t *testing.T) {
+	near, far := net.Pipe()
+	defer func() { _ = far.Close() }()
+	conns := connSet{readTimeout: 30 * time.Millisecond}
+	c := conns.track("h:1", near, near)
+	ctx, cancel := context.WithCancel(t.Context())
+	conns.direct.do(ctx, func(ctx context.Context) {
+		mark, _ := ctx.Deadline()
+		require.NoError(t, c.SetReadDeadline(mark))
+		go func() {
+			for {
+				if _, err := far.Write([]byte("x")); err != nil {
+					return
+				}
+			}
+		}()
+		_, err := c.Read(make([]byte, 1))
+		require.NoError(t, err)
+		cancel()
+		_, err = c.Read(make([]byte, 1))
+		assert.Equal(t, context.Canceled, err)
+	})
+}
+
+// A deadline that go-redis sets of itself holds, and readTimeout does not move it.
+func TestConnObeysGoRedis(t *testing.T) {
+	near, far := net.Pipe()
+	defer func() { _ = far.Close() }()
+	conns := connSet{readTimeout: time.Hour}
+	c := conns.track("h:1", near, near)
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
+	go func() { _, _ = far.Write([]byte("x")) }()
+	_, err := c.Read(make([]byte, 1))
+	require.NoError(t, err)
+	soon(t, func() {
+		_, err = c.Read(make([]byte, 1))
+		assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	})
 }

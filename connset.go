@@ -88,7 +88,7 @@ func (s *connSet) spares(addr string) bool {
 // track returns the connection that commands are written to (raw, or TLS over
 // it) as one that remembers when it was used.
 func (s *connSet) track(addr string, over, raw net.Conn) *conn {
-	c := &conn{Conn: over, raw: raw, addr: addr, owner: s}
+	c := &conn{Conn: over, raw: raw, addr: addr, owner: s, mark: noMark}
 	c.touch()
 	s.mu.Lock()
 	defer s.mu.Unlock()

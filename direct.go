@@ -65,14 +65,20 @@ func (d *directCalls) leave(call *directCall) {
 	d.free = append(d.free, call.mark)
 }
 
-// find returns the context whose mark the deadline is, or nil.
-func (d *directCalls) find(deadline time.Time) context.Context {
-	if !isMark(deadline) {
+// noMark is in place of a mark when there is none.
+const noMark = -1
+
+// markIn returns the mark that a deadline is, or noMark.
+func markIn(deadline time.Time) int {
+	return int(max(deadline.Unix()-firstMark, noMark))
+}
+
+// context returns the context of the call under way that has the mark, or nil.
+func (d *directCalls) context(mark int) context.Context {
+	if mark == noMark {
 		return nil
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.contexts[deadline.Unix()-firstMark]
+	return d.contexts[mark]
 }
-
-func isMark(deadline time.Time) bool { return deadline.Unix() >= firstMark }

@@ -33,6 +33,7 @@ type lane struct {
 	distance    int64 // how long a round trip of one call takes
 	idle        int   // workers waiting for a trip to make
 	timed       bool  // the timer runs
+	due         int64 // when it comes
 	closed      error // what calls get since close
 
 	timer *time.Timer
@@ -181,16 +182,19 @@ func (l *lane) proceed() {
 // later sets the timer for when the first call in the queue has waited for too
 // long, or another round trip may begin.
 func (l *lane) later(now int64) {
-	if l.timed {
-		return
-	}
-	due := l.limits.wait - time.Duration(now-l.first.since)
+	due := l.first.since + int64(l.limits.wait)
 	if l.trips < l.limits.maxTrips {
-		due = min(due, l.limits.patience-time.Duration(now-l.began))
+		due = min(due, l.began+int64(l.limits.patience))
 	}
-	l.timed = true
-	l.running.Add(1)
-	l.timer.Reset(due)
+	switch {
+	case !l.timed:
+		l.timed = true
+		l.running.Add(1)
+	case due >= l.due || !l.timer.Stop():
+		return // it comes soon enough, or is just coming
+	}
+	l.due = due
+	l.timer.Reset(time.Duration(due - now))
 }
 
 // overdue is what the timer calls.

@@ -34,7 +34,7 @@ func newLaneLimits(m *Metadata) laneLimits {
 		patience: lanePatience,
 		commands: laneCommands,
 		bytes:    laneBytes,
-		wait:     m.PoolTimeout,
+		wait:     min(m.PoolTimeout, 1<<62), // the clock goes no further
 	}
 }
 

@@ -162,8 +162,8 @@ type Metadata struct {
 	// PoolSize is the most connections to keep to a server (of a cluster, to
 	// each node): 1 to 65535, default 10 for each CPU (runtime.NumCPU).
 	PoolSize int `mapstructure:"poolSize"`
-	// PoolTimeout bounds waiting to be sent when all connections are busy. 1ms or
-	// more, default readTimeout + 1s (4s when readTimeout is "-1").
+	// PoolTimeout bounds waiting to be sent when all connections are busy, and then
+	// once more for a connection when others than Invoke have some. 1ms or more, default readTimeout + 1s (4s when readTimeout is "-1").
 	PoolTimeout time.Duration `mapstructure:"poolTimeout"`
 	// MaxConnAge is the age at which a connection is replaced, when it is next
 	// asked for. 0 or more, default 0: no maximum.
@@ -182,7 +182,9 @@ type Metadata struct {
 
 	// Pipelining is "auto" (the default) or "off", in any case. With auto, calls
 	// made at the same time share round trips: see the package documentation. With
-	// off, or [WithoutPipelining], each has a connection to itself, of poolSize.
+	// off, or [WithoutPipelining], each has a connection to itself, of poolSize; and
+	// with readTimeout or writeTimeout "-1", as nothing else would end a round trip
+	// that all its callers have left.
 	Pipelining string `mapstructure:"pipelining"`
 
 	// TTL is how long a created key lives when the request does not

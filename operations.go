@@ -168,6 +168,9 @@ func (b *RedisBinding) get(key string, req *InvokeRequest) (*call, error) {
 
 // lacksGetDel says whether err is a server's answer to GETDEL that it has none.
 func (b *RedisBinding) lacksGetDel(err error) bool {
+	if err == nil || errors.Is(err, redis.Nil) {
+		b.hasGetDel.Store(true)
+	}
 	if !redis.HasErrorPrefix(err, "unknown command") {
 		return false
 	}
