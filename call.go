@@ -20,6 +20,8 @@ type call struct {
 	// repeatable says that carrying the command out twice does what once does.
 	repeatable bool
 
+	answered bool // the reply has come, and is no error
+
 	data  []byte        // the copy that own makes
 	done  chan struct{} // receives when a lane has the reply, or an error
 	state atomic.Int32
@@ -57,6 +59,7 @@ func (c *call) prepare() {
 	if c.is("ping") {
 		c.SetFirstKeyPos(1) // go-redis knows of no key that would say to which node
 	}
+	c.answered = false
 	c.state.Store(awaited)
 }
 
@@ -99,6 +102,16 @@ func (c *call) size() int {
 // would send again what it does not know to have been carried out, and on a
 // cluster three times even with redisMaxRetries 0. Retries are made by the client.
 func (*call) NoRetry() bool { return true }
+
+// SetErr sets the error, unless the command has been answered: when a pipeline
+// fails half-way, go-redis sets its error on all commands, the answered too.
+func (c *call) SetErr(err error) {
+	if c.answered {
+		return
+	}
+	c.answered = err == nil
+	c.StringCmd.SetErr(err)
+}
 
 // complete tells who waits that the reply, or an error, is there.
 func (c *call) complete() {

@@ -567,6 +567,7 @@ func TestLaneGoesOnWhenAPlaceIsFree(t *testing.T) {
 	})
 	binding = newBinding(t, map[string]string{"redisHost": addr, "poolSize": "2", "poolTimeout": long, "readTimeout": long})
 	binding.client.lanes.limits.patience = 100 * time.Millisecond
+	binding.client.lanes.limits.apart = time.Hour
 	var calls sync.WaitGroup
 	get := func(key string) { invoke(t, binding, request(GetOperation, key)) }
 	calls.Go(func() { get("stuck") })
@@ -595,18 +596,22 @@ func TestStuckConnectionsAreGivenUp(t *testing.T) {
 			<-resume
 		}
 	})
-	binding := newBinding(t, map[string]string{"redisHost": addr, "poolSize": "2", "readTimeout": "-1"})
-	ctx, cancel := context.WithCancel(t.Context())
-	var calls sync.WaitGroup
-	for range 6 {
-		calls.Go(func() {
-			_, err := binding.Invoke(ctx, request(GetOperation, "k"))
-			assert.ErrorIs(t, err, context.Canceled)
-		})
+	binding := newBinding(t, map[string]string{"redisHost": addr, "poolSize": "3", "readTimeout": "-1", "poolTimeout": "1s"})
+	binding.client.lanes.limits.patience = 100 * time.Millisecond
+	binding.client.lanes.limits.apart = time.Hour
+	for range 3 {
+		ctx, cancel := context.WithCancel(t.Context())
+		var calls sync.WaitGroup
+		for range 6 {
+			calls.Go(func() {
+				_, err := binding.Invoke(ctx, request(GetOperation, "k"))
+				assert.ErrorIs(t, err, context.Canceled)
+			})
+		}
+		require.Eventually(t, func() bool { return busy(binding) == 3 }, 10*time.Second, time.Millisecond)
+		cancel()
+		calls.Wait()
 	}
-	require.Eventually(t, func() bool { return busy(binding) == 2 }, 10*time.Second, time.Millisecond)
-	cancel()
-	calls.Wait()
 	stuck.Store(false)
 	invoke(t, binding, request(GetOperation, "k"))
 	close(resume)
