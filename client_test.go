@@ -567,7 +567,7 @@ func TestLaneGoesOnWhenAPlaceIsFree(t *testing.T) {
 	})
 	binding = newBinding(t, map[string]string{"redisHost": addr, "poolSize": "2", "poolTimeout": long, "readTimeout": long})
 	binding.client.lanes.limits.patience = 100 * time.Millisecond
-	binding.client.lanes.limits.apart = time.Hour
+	binding.client.lanes.limits.trips, binding.client.lanes.limits.apart = 1, time.Hour
 	var calls sync.WaitGroup
 	get := func(key string) { invoke(t, binding, request(GetOperation, key)) }
 	calls.Go(func() { get("stuck") })
@@ -598,7 +598,7 @@ func TestStuckConnectionsAreGivenUp(t *testing.T) {
 	})
 	binding := newBinding(t, map[string]string{"redisHost": addr, "poolSize": "3", "readTimeout": "-1", "poolTimeout": "1s"})
 	binding.client.lanes.limits.patience = 100 * time.Millisecond
-	binding.client.lanes.limits.apart = time.Hour
+	binding.client.lanes.limits.trips, binding.client.lanes.limits.apart = 1, time.Hour
 	for range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
 		var calls sync.WaitGroup

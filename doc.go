@@ -56,17 +56,17 @@
 //
 // # Round trips
 //
-// Calls made at the same time share round trips. A call that finds none under way
-// to its server goes at once, on its caller's goroutine and a connection of its
-// own. When one is, calls wait, and the next round trip takes all of them, up to
-// 512 and about 1 MiB, as one pipeline. When the server is so far away that a round
-// trip takes longer than 250µs, there may be one more at a time for each 250µs; and
-// so that neither a slow reply nor a silent server holds up others, another
-// begins in any case when the last one began 2ms ago. A command of more than 64 KiB
-// goes at once and alone. Each has a connection, so that poolSize bounds them. On a cluster each node has its own, so that a silent
-// one holds up its own keys only. The metadata field pipelining, or
-// [WithoutPipelining], turns this off. [RedisBinding.InvokeBatch] carries out many
-// requests in few round trips.
+// Calls made at the same time share round trips. A call that finds less than three
+// under way to its server goes at once, on its caller's goroutine and a connection
+// of its own. When there are three, calls wait, and the next round trip takes all of
+// them, up to 512 and about 1 MiB, as one pipeline. To a server that is far away
+// there may be one more at a time for each 300µs that a round trip takes; and so
+// that neither a slow reply nor a silent server holds up others, another begins in
+// any case when the last one began 2ms ago. A command of more than 64 KiB goes at
+// once and alone. Each has a connection, so that poolSize bounds them. On a cluster
+// each node has its own, so that a silent one holds up its own keys only. The
+// metadata field pipelining, or [WithoutPipelining], turns this off.
+// [RedisBinding.InvokeBatch] carries out many requests in few round trips.
 //
 // When a context ends, a call that was waiting is not sent any more. One that was
 // sent on a connection of its own takes the connection with it; one in a pipeline is

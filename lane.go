@@ -72,7 +72,7 @@ func (l *lane) leave(began int64, err error) {
 	case took < l.distance || l.distance == 0:
 		l.distance = took
 	default:
-		l.distance += (took - l.distance) / 16 // it may have been held up, this once
+		l.distance += (took - l.distance) / 64 // it may have been held up, this once
 	}
 	l.trips--
 	l.proceed()
@@ -157,10 +157,9 @@ func (l *lane) begin(now int64) bool {
 	return true
 }
 
-// enough returns how many round trips at a time are enough: one, when the server
-// is so near that it takes longer to send a command than to wait for company, and
-// the more the farther away it is.
-func (l *lane) enough() int { return 1 + int(l.distance/int64(l.limits.apart)) }
+// enough returns how many round trips at a time are enough: a few, and the more the
+// farther away the server is.
+func (l *lane) enough() int { return l.limits.trips + int(l.distance/int64(l.limits.apart)) }
 
 // proceed sees to it that the calls in the queue get on: now, or when it is time.
 func (l *lane) proceed() {

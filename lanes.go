@@ -11,7 +11,8 @@ import (
 // laneLimits say what a lane may do.
 type laneLimits struct {
 	maxTrips int           // round trips at a time
-	apart    time.Duration // a server that is so far away is worth another round trip at a time
+	trips    int           // at a time, to a server that is near
+	apart    time.Duration // a server that is so far away is worth one more
 	patience time.Duration // how long after the last one began another may in any case
 	commands int           // in one round trip
 	bytes    int           // in one round trip: to so many no more are added
@@ -20,7 +21,8 @@ type laneLimits struct {
 
 // How the lanes make use of a server; CONTRIBUTING.md says what was measured.
 const (
-	laneApart    = 250 * time.Microsecond
+	laneTrips    = 3
+	laneApart    = 300 * time.Microsecond
 	lanePatience = 2 * time.Millisecond
 	laneCommands = 512
 	laneBytes    = 1 << 20
@@ -30,6 +32,7 @@ const (
 func newLaneLimits(m *Metadata) laneLimits {
 	return laneLimits{
 		maxTrips: m.PoolSize,
+		trips:    laneTrips,
 		apart:    laneApart,
 		patience: lanePatience,
 		commands: laneCommands,
