@@ -332,8 +332,10 @@ func TestDeadServerIsNotHammered(t *testing.T) {
 	})
 	binding := newBinding(t, map[string]string{"redisHost": addr, "enableTLS": "true", "poolSize": "100"},
 		WithLazyConnect(), WithoutPipelining())
-	go func() { hangUp <- struct{}{} }()
+	var first sync.WaitGroup
+	first.Go(func() { hangUp <- struct{}{} })
 	require.Error(t, binding.Ping(t.Context())) // now it is known to be down
+	first.Wait()
 	var callers sync.WaitGroup
 	for range 100 {
 		callers.Go(func() { assert.Error(t, binding.Ping(t.Context())) })
