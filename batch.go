@@ -178,7 +178,7 @@ func (b *batch) part() *part {
 			p.errs = append(p.errs, &BatchError{b.next, b.binding.explain(b.reqs[b.next], err)})
 			continue
 		}
-		bytes += cmd.size()
+		bytes += cmd.size
 		unsure = cmd.is("getdel") && !b.binding.hasGetDel.Load()
 		p.calls, p.indices = append(p.calls, cmd), append(p.indices, b.next)
 	}

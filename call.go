@@ -19,6 +19,8 @@ type call struct {
 	args []any
 	// repeatable says that carrying the command out twice does what once does.
 	repeatable bool
+	// size is about how many bytes the command has.
+	size int
 
 	answered bool // the reply has come, and is no error
 
@@ -49,6 +51,15 @@ func newCall(repeatable bool, key string, args ...any) *call {
 	c := callPool.Get().(*call) //nolint:forcetypeassert // nothing else is put in
 	c.repeatable, c.key = repeatable, key
 	c.args = append(c.args, args...)
+	c.size = 0
+	for _, arg := range args {
+		switch arg := arg.(type) {
+		case string:
+			c.size += len(arg)
+		case []byte:
+			c.size += len(arg)
+		}
+	}
 	c.prepare()
 	return c
 }
@@ -82,20 +93,6 @@ func (c *call) own() {
 			c.args[i] = c.data
 		}
 	}
-}
-
-// size returns about how many bytes the command has.
-func (c *call) size() int {
-	n := 0
-	for _, arg := range c.args {
-		switch arg := arg.(type) {
-		case string:
-			n += len(arg)
-		case []byte:
-			n += len(arg)
-		}
-	}
-	return n
 }
 
 // NoRetry is true for go-redis, at every level of every kind of client: it

@@ -173,7 +173,7 @@ func (c *client) do(ctx context.Context, cmd *call) (string, error) {
 // true the call has been left to its lane, because ctx has ended.
 func (c *client) roundTrip(ctx context.Context, cmd *call) (left bool, err error) {
 	l := c.laneTo(cmd.key)
-	if l == nil || cmd.size() > laneLargest {
+	if l == nil || cmd.size > laneLargest {
 		return false, c.direct(ctx, c.redis, cmd)
 	}
 	if began, ok := l.enter(); ok {

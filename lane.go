@@ -274,7 +274,7 @@ func (l *lane) take(batch *[]redis.Cmder) bool {
 	for l.first != nil && len(taken) < l.limits.commands && bytes < l.limits.bytes {
 		c := l.first
 		l.unlink(c)
-		bytes += c.size()
+		bytes += c.size
 		taken = append(taken, c)
 	}
 	*batch = taken
