@@ -90,7 +90,8 @@
 // Every error begins with "redisbinding: ", wraps its cause, and says what to
 // check where that is known. [MetadataError] is a bad field of the metadata;
 // [ErrMissingKey], [ErrUnsupportedOperation] and [RequestError] are mistakes in
-// a request; [ErrClosed] is a closed binding. What Redis replies is a
+// a request; [ErrClosed] is a closed binding; [ErrUnavailable] is whatever may
+// work later. What Redis replies is a
 // redis.Error, a lost connection a net error, an ended context
 // context.Canceled or context.DeadlineExceeded, all for errors.Is and errors.As.
 // No error and no log line holds a password, a key or a value.

@@ -30,6 +30,14 @@ var (
 	// It goes away by itself with the first token.
 	ErrNoToken = errors.New("redisbinding: no living Entra ID token")
 
+	// ErrUnavailable says that Redis cannot be reached, or takes no commands now:
+	// connecting failed or a connection was lost, readTimeout or poolTimeout passed,
+	// there is no living token, or the reply was one of LOADING, READONLY,
+	// CLUSTERDOWN, TRYAGAIN, MASTERDOWN, NOREPLICAS and too many clients. It may
+	// work later. The error wraps what happened, which says whether the operation
+	// may have been carried out.
+	ErrUnavailable = errors.New("redisbinding: Redis is unavailable")
+
 	// ErrClosed says that the binding has been closed (or was never made with
 	// [NewRedisBinding]).
 	ErrClosed = errors.New("redisbinding: the binding is closed")
@@ -128,6 +136,18 @@ func isTransport(err error) bool {
 		!errors.Is(err, ErrClosed)
 }
 
+// isUnavailable says whether err is one that [ErrUnavailable] stands for.
+func isUnavailable(err error) bool {
+	return isTransport(err) || refusedForNow(err) || errors.Is(err, ErrNoToken) || errors.Is(err, redis.ErrPoolTimeout)
+}
+
+// unavailableError makes the error it holds an [ErrUnavailable] as well.
+type unavailableError struct{ error }
+
+func (e unavailableError) Is(target error) bool { return target == ErrUnavailable }
+
+func (e unavailableError) Unwrap() error { return e.error }
+
 // isTimeout says whether err is a network time-out.
 func isTimeout(err error) bool {
 	var netErr net.Error
@@ -217,7 +237,12 @@ func (m *Metadata) adviceOnReply(text string) string {
 // explainStart completes err, which kept NewRedisBinding from connecting.
 func (m *Metadata) explainStart(err error) error {
 	err = withoutSecrets(reveal(err))
-	return withAdvice("redisbinding: connect to "+strings.Join(m.addrs, ",")+": ", err, m.advice(err, true))
+	late := errors.Is(err, context.DeadlineExceeded) // dialTimeout is the only deadline there
+	err = withAdvice("redisbinding: connect to "+strings.Join(m.addrs, ",")+": ", err, m.advice(err, true))
+	if late {
+		return unavailableError{err}
+	}
+	return err
 }
 
 // explain completes err for the caller: what was being done, with which
@@ -236,9 +261,15 @@ func (m *Metadata) explain(doing string, err error) error {
 	return withAdvice(text, err, m.advice(err, false))
 }
 
+// withAdvice adds to err what was being done and what to check.
 func withAdvice(text string, err error, advice string) error {
+	unavailable := isUnavailable(err)
 	if advice != "" {
-		return fmt.Errorf("%s%w (%s)", text, err, advice)
+		advice = " (" + advice + ")"
 	}
-	return fmt.Errorf("%s%w", text, err)
+	err = fmt.Errorf("%s%w%s", text, err, advice)
+	if unavailable {
+		return unavailableError{err}
+	}
+	return err
 }

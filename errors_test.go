@@ -186,6 +186,52 @@ func TestStartErrors(t *testing.T) {
 	})
 }
 
+// What may work later is ErrUnavailable, and nothing else is.
+func TestErrUnavailable(t *testing.T) {
+	fake := miniredis.RunT(t)
+	metadata := map[string]string{"redisHost": fake.Addr()}
+	binding := newBinding(t, metadata)
+	get := func() error {
+		_, err := binding.Invoke(t.Context(), request(GetOperation, "k"))
+		return err
+	}
+	for reply, unavailable := range map[string]bool{
+		"LOADING Redis is loading the dataset in memory": true, "READONLY You can't write against a read only replica.": true,
+		"CLUSTERDOWN The cluster is down": true, "TRYAGAIN Multiple keys request during rehashing of slot": true,
+		"MASTERDOWN Link with MASTER is down": true, "NOREPLICAS Not enough good replicas to write.": true,
+		"ERR max number of clients reached": true, "WRONGTYPE Operation against a key": false, "NOAUTH Authentication required.": false,
+		"OOM command not allowed": false, "NOPERM this user has no permissions": false,
+	} {
+		fake.SetError(reply)
+		err := get()
+		require.ErrorContains(t, err, reply)
+		assert.Equal(t, unavailable, errors.Is(err, ErrUnavailable), reply)
+		var isReply redis.Error
+		assert.ErrorAs(t, err, &isReply)
+	}
+	fake.SetError("")
+	_, err := binding.Invoke(t.Context(), request(GetOperation, ""))
+	assert.NotErrorIs(t, err, ErrUnavailable)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = binding.Invoke(ctx, request(GetOperation, "k"))
+	assert.NotErrorIs(t, err, ErrUnavailable)
+
+	fake.Close()
+	err = get()
+	assert.ErrorIs(t, err, ErrUnavailable)
+	assert.ErrorIs(t, err, syscall.ECONNREFUSED)
+	assert.ErrorIs(t, binding.Ping(t.Context()), ErrUnavailable)
+	_, err = NewRedisBinding(metadata)
+	assert.ErrorIs(t, err, ErrUnavailable)
+
+	silent := listen(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+	_, err = NewRedisBinding(map[string]string{"redisHost": silent, "dialTimeout": "20ms"})
+	assert.ErrorIs(t, err, ErrUnavailable)
+	require.NoError(t, binding.Close())
+	assert.NotErrorIs(t, get(), ErrUnavailable)
+}
+
 func TestAdvice(t *testing.T) {
 	node, cluster := mustParse(t, localhost()), mustParse(t, localhost("redisType", "cluster"))
 	for text, want := range map[string]string{
