@@ -1,0 +1,396 @@
+package redisbinding
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// The JSON form of requests and responses: {"operation", "metadata", "data"} and
+// {"data", "metadata", "contentType"}. Data that is JSON is itself the member
+// "data". Other data is a string of base64 there, and the metadata says so.
+const (
+	// ContentEncodingField is the entry of "metadata" which says, with the value
+	// [ContentEncodingBase64], that "data" is a string of base64. It is part of the
+	// JSON form only: unmarshalling decodes the data and leaves the entry out, and
+	// marshalling writes it when it has to. The name is that of JSON Schema
+	// (Validation, section 8.3).
+	ContentEncodingField = "contentEncoding"
+	// ContentEncodingBase64 is the one value of [ContentEncodingField] that means something
+	// here: standard base64 with padding (RFC 4648, section 4).
+	ContentEncodingBase64 = "base64"
+)
+
+// Members of the JSON form.
+const (
+	operationMember   = "operation"
+	metadataMember    = "metadata"
+	dataMember        = "data"
+	contentTypeMember = "contentType"
+)
+
+// MarshalJSON writes the request as {"operation":..., "metadata":..., "data":...},
+// the document that binding runtimes take. Data that is JSON is written as the very
+// bytes it is; other data, and data of length 0 that is not nil, as a string of
+// base64 with [ContentEncodingField] in the metadata; nil Data and Metadata are left
+// out.
+//
+// encoding/json shortens what a marshaler gives it: json.Marshal removes white space
+// between the tokens of Data and writes <, >, &, U+2028 and U+2029 within strings as
+// escapes, a json.Encoder with SetEscapeHTML(false) does the former only. The value
+// stays the same; who needs the same bytes calls this method.
+//
+// Metadata that is not UTF-8, which JSON cannot carry, and metadata that has the
+// entry [ContentEncodingField] "base64" already are a [*RequestError].
+func (r InvokeRequest) MarshalJSON() ([]byte, error) {
+	operation, metadata, data, err := document(operationMember, (*string)(&r.Operation), r.Metadata, r.Data)
+	if err != nil {
+		return nil, &RequestError{Reason: err.Error()}
+	}
+	return object(operation, metadata, data), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes. Data becomes the very bytes of the
+// member "data", whatever JSON it is, null included; it is nil when the member is
+// absent. Nothing of b is kept.
+//
+// A member of another name or of the wrong type, one that is there twice, and text
+// that is no JSON are a [*RequestError] that names it; the request is then as it was.
+func (r *InvokeRequest) UnmarshalJSON(b []byte) error {
+	read, err := readDocument(b, operationMember)
+	if err != nil {
+		return &RequestError{Reason: err.Error()}
+	}
+	if read == nil {
+		return nil
+	}
+	*r = InvokeRequest{Data: read.data, Metadata: read.metadata}
+	if read.text != nil {
+		r.Operation = OperationKind(*read.text)
+	}
+	return nil
+}
+
+// MarshalJSON writes the response as {"data":...}, with "metadata" and "contentType"
+// when there are any. What [InvokeRequest.MarshalJSON] says of Data holds here too:
+// a missing key is {}, and an empty value a string of base64 of length 0.
+func (r InvokeResponse) MarshalJSON() ([]byte, error) {
+	contentType, metadata, data, err := document(contentTypeMember, r.ContentType, r.Metadata, r.Data)
+	if err != nil {
+		return nil, fmt.Errorf("redisbinding: the response %w", err)
+	}
+	return object(data, metadata, contentType), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes, as [InvokeRequest.UnmarshalJSON] does.
+func (r *InvokeResponse) UnmarshalJSON(b []byte) error {
+	read, err := readDocument(b, contentTypeMember)
+	if err != nil {
+		return fmt.Errorf("redisbinding: the response %w", err)
+	}
+	if read != nil {
+		*r = InvokeResponse{Data: read.data, Metadata: read.metadata, ContentType: read.text}
+	}
+	return nil
+}
+
+// member is a member of a JSON object.
+type member struct {
+	name  string
+	value []byte // nil: left out
+}
+
+// object writes a JSON object of the members, in their order.
+func object(members ...member) []byte {
+	size := len("{}")
+	for _, m := range members {
+		size += len(m.name) + len(m.value) + len(`"":,`)
+	}
+	b := append(make([]byte, 0, size), '{')
+	for _, m := range members {
+		if m.value == nil {
+			continue
+		}
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = append(append(append(append(b, '"'), m.name...), `":`...), m.value...)
+	}
+	return append(b, '}')
+}
+
+// document returns the members of a document: the text of that name (nil: none), and
+// what requests and responses have in common.
+func document(name string, text *string, fields map[string]string, value []byte) (named, metadata, data member, err error) {
+	named.name, metadata.name, data.name = name, metadataMember, dataMember
+	for field, text := range fields {
+		if !utf8.ValidString(field) || !utf8.ValidString(text) {
+			return named, metadata, data, fmt.Errorf("has metadata %s that is not UTF-8, which JSON cannot carry", quoted(field))
+		}
+		if saysBase64(field, text) {
+			return named, metadata, data, fmt.Errorf("has metadata %s, which belongs to the JSON form and is set where it is needed: leave it out", quoted(field))
+		}
+	}
+	data.value = value
+	if value != nil && !isJSON(value) {
+		if other, taken := fields[ContentEncodingField]; taken {
+			return named, metadata, data, fmt.Errorf("has data that is no JSON, and metadata %s that says %s: leave it out",
+				ContentEncodingField, quoted(other))
+		}
+		fields = maps.Clone(fields)
+		if fields == nil {
+			fields = map[string]string{}
+		}
+		fields[ContentEncodingField] = ContentEncodingBase64
+		data.value = append(base64.StdEncoding.AppendEncode([]byte{'"'}, value), '"')
+	}
+	if fields != nil {
+		if metadata.value, err = json.Marshal(fields); err != nil {
+			return named, metadata, data, err
+		}
+	}
+	if text != nil {
+		if !utf8.ValidString(*text) {
+			return named, metadata, data, fmt.Errorf("has a member %s that is not UTF-8, which JSON cannot carry", name)
+		}
+		named.value, err = json.Marshal(*text)
+	}
+	return named, metadata, data, err
+}
+
+// isJSON says whether data can stand in a document as it is and be found again.
+func isJSON(data []byte) bool {
+	const space = " \t\r\n"
+	return len(data) > 0 && !strings.ContainsRune(space, rune(data[0])) && !strings.ContainsRune(space, rune(data[len(data)-1])) &&
+		utf8.Valid(data) && json.Valid(data)
+}
+
+// saysBase64 says whether the entry of the metadata is the one that belongs to the JSON form.
+func saysBase64(name, value string) bool {
+	return strings.EqualFold(name, ContentEncodingField) && strings.EqualFold(value, ContentEncodingBase64)
+}
+
+// content is what a document says.
+type content struct {
+	text     *string // the member whose name was asked for
+	metadata map[string]string
+	data     []byte
+}
+
+// readDocument reads a document whose members are "metadata", "data" and the text
+// of that name. It returns nil for null, which by the convention of encoding/json
+// changes nothing.
+func readDocument(b []byte, text string) (*content, error) {
+	if string(bytes.TrimSpace(b)) == "null" {
+		return nil, nil
+	}
+	var p content
+	inBase64 := false
+	err := eachMember(b, "", func(name string, value json.RawMessage) error {
+		var err error
+		switch name {
+		case text:
+			var s string
+			s, err = readString(name, value)
+			p.text = &s
+		case metadataMember:
+			p.metadata, inBase64, err = readMetadata(value)
+		case dataMember:
+			p.data = value
+		default:
+			err = fmt.Errorf("has the member %s, which it does not take (it takes %s, %s, %s)",
+				quoted(name), text, metadataMember, dataMember)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if inBase64 {
+		p.data, err = readBase64(p.data)
+	}
+	return &p, err
+}
+
+// readMetadata reads the metadata, less the entry that belongs to the JSON form,
+// and says whether that was there.
+func readMetadata(b json.RawMessage) (metadata map[string]string, inBase64 bool, err error) {
+	if string(b) == "null" {
+		return nil, false, nil
+	}
+	metadata = map[string]string{}
+	err = eachMember(b, metadataMember, func(name string, value json.RawMessage) error {
+		text, err := readString(metadataMember+" "+quoted(name), value)
+		if err != nil {
+			return err
+		}
+		if saysBase64(name, text) {
+			inBase64 = true
+		} else {
+			metadata[name] = text
+		}
+		return nil
+	})
+	if inBase64 && len(metadata) == 0 {
+		metadata = nil // marshalling has made it
+	}
+	return metadata, inBase64, err
+}
+
+// readBase64 decodes the member "data" of a document that says it is base64.
+func readBase64(b json.RawMessage) ([]byte, error) {
+	const takes = `takes a string of base64 with "contentEncoding":"base64"`
+	if b == nil {
+		return nil, nil
+	}
+	text, err := readString(dataMember, b)
+	if err != nil {
+		return nil, fmt.Errorf("has a member data that %s, got %s", takes, kind(b))
+	}
+	data, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil {
+		var at base64.CorruptInputError
+		errors.As(err, &at)
+		return nil, fmt.Errorf("has a member data that %s, got something else at character %d", takes, int64(at)+1)
+	}
+	return data, nil
+}
+
+// eachMember calls do for the members of the object b, in their order. The object
+// is the named member of the document, or with "" the document itself.
+func eachMember(b []byte, name string, do func(name string, value json.RawMessage) error) error {
+	that, of := "", ""
+	if name != "" {
+		that, of = "has a member "+name+" that ", " of "+name
+	}
+	if k := kind(b); k != kindObject {
+		return fmt.Errorf("%stakes a JSON object, got %s", that, k)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(b))
+	if _, err := decoder.Token(); err != nil { // the brace
+		return notJSON(err)
+	}
+	seen := map[string]bool{}
+	for decoder.More() {
+		key, err := decoder.Token()
+		if err != nil {
+			return notJSON(err)
+		}
+		name, _ := key.(string)
+		if seen[name] {
+			return fmt.Errorf("has the member %s%s twice", quoted(name), of)
+		}
+		seen[name] = true
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return notJSON(err)
+		}
+		if err := do(name, value); err != nil {
+			return err
+		}
+	}
+	if _, err := decoder.Token(); err != nil { // the other brace
+		return notJSON(err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("has something behind its end")
+	}
+	return nil
+}
+
+// notJSON says that a document is no JSON.
+func notJSON(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("is no JSON: it is cut off")
+	}
+	return fmt.Errorf("is no JSON: %w", err)
+}
+
+// readString reads a string, and refuses what encoding/json would put U+FFFD in
+// place of: keys that differ must not become the same.
+func readString(name string, b json.RawMessage) (string, error) {
+	if k := kind(b); k != kindString {
+		return "", fmt.Errorf("has a member %s that takes a string, got %s", name, k)
+	}
+	var text string
+	if err := json.Unmarshal(b, &text); err != nil {
+		return "", notJSON(err)
+	}
+	if !utf8.Valid(b) || strings.ContainsRune(text, utf8.RuneError) && hasLoneSurrogate(b) {
+		return "", fmt.Errorf("has a member %s that is not UTF-8", name)
+	}
+	return text, nil
+}
+
+// hasLoneSurrogate says whether a JSON string has an escape that is half a character.
+func hasLoneSurrogate(b []byte) bool {
+	for {
+		at := bytes.IndexByte(b, '\\')
+		if at < 0 {
+			return false
+		}
+		b = b[at:]
+		switch unit := utf16Unit(b); {
+		case unit < 0: // an escape of two characters
+			b = b[2:]
+		case unit>>10 == 0xdc00>>10:
+			return true
+		case unit>>10 == 0xd800>>10:
+			if low := utf16Unit(b[6:]); low < 0 || low>>10 != 0xdc00>>10 {
+				return true
+			}
+			b = b[12:]
+		default:
+			b = b[6:]
+		}
+	}
+}
+
+// utf16Unit returns the number in the escape \uXXXX that b begins with, -1 when
+// it begins with something else.
+func utf16Unit(b []byte) int {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return -1
+	}
+	unit, err := strconv.ParseUint(string(b[2:6]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return int(unit)
+}
+
+// What a JSON value is, for errors.
+const (
+	kindObject = "an object"
+	kindString = "a string"
+)
+
+// kind says what the JSON value that b begins with is.
+func kind(b []byte) string {
+	b = bytes.TrimLeft(b, " \t\r\n")
+	if len(b) == 0 {
+		return "nothing"
+	}
+	switch b[0] {
+	case '{':
+		return kindObject
+	case '[':
+		return "a list"
+	case '"':
+		return kindString
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "a boolean"
+	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		return "a number"
+	}
+	return "something else"
+}
