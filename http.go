@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -74,9 +75,10 @@ func WithBodyLimit(bytes int64) HandlerOption {
 //
 // An error is {"errorCode":..., "message":...}: 400 for a mistake in the request, 401 for a
 // wrong token, 404 for an unknown binding or route, 405 for another method, 413 for a
-// body that is too long, 503 for [ErrUnavailable] and [ErrClosed], 504 when a deadline or
-// readTimeout has passed (whether the operation was carried out is then unknown),
-// and 500 for any other error of the binding. The codes are daprd's:
+// body that is too long, 503 for [ErrClosed] and an [ErrUnavailable] by which nothing was
+// carried out, 502 when the connection to Redis was lost and 504 when a deadline or
+// readTimeout has passed (whether the operation was carried out is then unknown), and
+// 500 for any other error of the binding. The codes are daprd's:
 // ERR_MALFORMED_REQUEST, ERR_INVOKE_OUTPUT_BINDING, ERR_HEALTH_NOT_READY; and where it
 // has none, ERR_UNAUTHORIZED, ERR_NOT_FOUND and ERR_METHOD_NOT_ALLOWED.
 //
@@ -199,20 +201,30 @@ func (h *handler) tooLong() error {
 	return fmt.Errorf("it is longer than the %d bytes that are taken", h.limit)
 }
 
-// statusOf says what an error of a binding is in HTTP.
+// statusOf says what an error of a binding is in HTTP. Gateways send again what was
+// answered 503, and so that is for what was certainly not carried out.
 func statusOf(err error) int {
 	var request *RequestError
 	switch {
 	case errors.Is(err, ErrMissingKey), errors.Is(err, ErrUnsupportedOperation), errors.As(err, &request):
 		return http.StatusBadRequest
-	case errors.Is(err, redis.ErrPoolTimeout): // nothing was sent
+	case notSent(err), refusedForNow(err), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, ErrNoToken), errors.Is(err, ErrClosed):
 		return http.StatusServiceUnavailable
-	case errors.Is(err, context.DeadlineExceeded), isTimeout(err) && !notSent(err):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), isTimeout(err):
 		return http.StatusGatewayTimeout
-	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrClosed), errors.Is(err, context.Canceled):
+	case isLost(err):
+		return http.StatusBadGateway
+	case errors.Is(err, ErrUnavailable):
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
+}
+
+// isLost says whether err is that a connection ended while a reply was waited for.
+func isLost(err error) bool {
+	var op *net.OpError
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.As(err, &op) && (op.Op == "read" || op.Op == "write")
 }
 
 // answer writes the response of a binding.

@@ -261,6 +261,12 @@ func TestHandlerErrors(t *testing.T) {
 		resp, body = post(name, get)
 		assertRefused(t, resp, body, status, codeInvoke)
 	}
+	proxied.Proxies[0].SwallowReplies(true) // carried out, and nobody hears of it
+	for _, document := range []string{get, increment} {
+		resp, body = post("slow", document)
+		assertRefused(t, resp, body, 502, codeInvoke)
+	}
+	proxied.Proxies[0].SwallowReplies(false)
 	proxied.Proxies[0].HoldNextReply(t)
 	resp, body = post("slow", get)
 	assertRefused(t, resp, body, 504, codeInvoke)
