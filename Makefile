@@ -15,12 +15,17 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: deps
-deps: ## install redis-server when it is missing
-	@sh scripts/install-redis.sh
+deps: ## install redis-server and curl when they are missing
+	@sh scripts/install.sh redis curl
 
 .PHONY: test
 test: deps ## run all tests of all modules, with the race detector
 	@set -e; for m in $(MODULES); do (cd $$m && echo "== $$m" && $(GO) vet ./... && $(GO) test -race -timeout 10m ./...); done
+
+.PHONY: test-sdk
+test-sdk: ## Dapr's JavaScript SDK against the HTTP API; installs node when it is missing
+	@sh scripts/install.sh node
+	cd testdata/sdk && npm ci && npm test
 
 .PHONY: cover
 cover: deps ## test coverage of the root package, with real servers

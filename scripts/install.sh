@@ -1,14 +1,41 @@
 #!/bin/sh
-# Makes sure that redis-server and redis-cli are there for the tests: installs
-# them with the system's package manager where that is possible without asking
-# for a password, and says how otherwise. The tests run without them, too, less
-# those that need a real server.
+# Makes sure that what is named is there for the tests: installs it with the
+# system's package manager where that is possible without asking for a password,
+# and says how otherwise.
+#
+#   sh scripts/install.sh redis curl node
 set -eu
 
-have() { command -v "$1" >/dev/null 2>&1; }
-present() { have redis-server && have redis-cli; }
+have() {
+	for command in "$@"; do command -v "$command" >/dev/null 2>&1 || return 1; done
+}
 
-present && exit 0
+present() {
+	case $1 in
+	redis) have redis-server redis-cli ;;
+	curl) have curl ;;
+	node) have node npm ;;
+	*)
+		echo "$0: $1 is unknown: there are redis, curl and node" >&2
+		exit 2
+		;;
+	esac
+}
+
+# packages NAME MANAGER prints what the package manager calls it.
+packages() {
+	case $1/$2 in
+	redis/apt) echo redis-server redis-tools ;;
+	node/apt | node/apk) echo nodejs npm ;;
+	node/dnf) echo nodejs ;;
+	*) echo "$1" ;;
+	esac
+}
+
+install() {
+	echo "installing: $*"
+	"$@" >&2 || true
+}
 
 as_root=""
 if [ "$(id -u)" != 0 ]; then
@@ -19,31 +46,30 @@ if [ "$(id -u)" != 0 ]; then
 	fi
 fi
 
-install() {
-	echo "installing redis-server: $*"
-	"$@" >&2 || true
-}
+missing=""
+for name in "$@"; do
+	present "$name" && continue
+	if [ "$as_root" != none ] && have apt-get; then
+		install $as_root env DEBIAN_FRONTEND=noninteractive sh -c \
+			"apt-get update -qq && apt-get install -y -qq --no-install-recommends $(packages "$name" apt)"
+	elif [ "$as_root" != none ] && have dnf; then
+		install $as_root dnf install -y -q $(packages "$name" dnf)
+	elif [ "$as_root" != none ] && have apk; then
+		install $as_root apk add --quiet $(packages "$name" apk)
+	elif have brew; then
+		install brew install --quiet "$(packages "$name" brew)"
+	fi
+	present "$name" || missing="$missing $name"
+done
 
-if [ "$as_root" != none ] && have apt-get; then
-	install $as_root env DEBIAN_FRONTEND=noninteractive sh -c \
-		'apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server redis-tools'
-elif [ "$as_root" != none ] && have dnf; then
-	install $as_root dnf install -y -q redis
-elif [ "$as_root" != none ] && have apk; then
-	install $as_root apk add --quiet redis
-elif have brew; then
-	install brew install --quiet redis
-fi
-
-present && exit 0
-cat >&2 <<'EOF'
-redis-server is missing and could not be installed. Install Redis 7 with your
-package manager:
-  Debian, Ubuntu   sudo apt-get install redis-server
-  Fedora           sudo dnf install redis
-  Alpine           sudo apk add redis
-  macOS            brew install redis
-Until then the tests that need a real server are skipped.
+[ -z "$missing" ] && exit 0
+cat >&2 <<EOF
+missing, and could not be installed:$missing. Install it with your package manager:
+  Debian, Ubuntu   sudo apt-get install$(for name in $missing; do printf ' %s' "$(packages "$name" apt)"; done)
+  Fedora           sudo dnf install$(for name in $missing; do printf ' %s' "$(packages "$name" dnf)"; done)
+  Alpine           sudo apk add$(for name in $missing; do printf ' %s' "$(packages "$name" apk)"; done)
+  macOS            brew install$missing
+Until then the tests that need it are skipped.
 EOF
 # In CI a test that is skipped would go unnoticed.
 [ "${CI:-}" != true ]
