@@ -1,0 +1,123 @@
+package dapr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+
+	pb "github.com/dapr/dapr/pkg/proto/components/v1"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/redisbinding/redisbinding"
+	"github.com/redisbinding/redisbinding/internal/redistest"
+)
+
+func TestRequestErrors(t *testing.T) {
+	client := component(t, serve(t), "")
+	initialize(t, client, redistest.Plain(t).Fields())
+	for name, test := range map[string]struct {
+		req  *pb.InvokeRequest
+		want string
+	}{
+		"no key":            {&pb.InvokeRequest{Operation: "get"}, `request metadata "key" is missing or empty`},
+		"no such operation": {request("upsert", "key"), "unsupported operation"},
+		"bad TTL":           {request("create", "key", "ttlInSeconds", "soon"), "request metadata ttlInSeconds: "},
+		"bad flag":          {get("key", "delete", "maybe"), "request metadata delete: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := client.Invoke(t.Context(), test.req)
+			requireCode(t, codes.InvalidArgument, err, "redisbinding: ", test.want)
+		})
+	}
+}
+
+func TestReplies(t *testing.T) {
+	setup := redistest.Plain(t)
+	client := component(t, serve(t), "")
+	initialize(t, client, setup.Fields())
+	setup.Servers[0].Do(t, "RPUSH", t.Name(), "x")
+	defer setup.Servers[0].Do(t, "DEL", t.Name())
+	_, err := client.Invoke(t.Context(), get(t.Name()))
+	requireCode(t, codes.Unknown, err, "WRONGTYPE")
+}
+
+// TestLostReplies checks that what may have been carried out, and must not be carried out
+// again, is not answered with Unavailable.
+func TestLostReplies(t *testing.T) {
+	redis := redistest.StartProxied(t, "plain")
+	proxy := redis.Proxies[0]
+	client := component(t, serve(t), "")
+	initialize(t, client, redis.Fields("readTimeout", "200ms"))
+	for name, test := range map[string]struct {
+		req           *pb.InvokeRequest
+		lost, delayed codes.Code
+	}{
+		"create":             {create("key", nil), codes.Unavailable, codes.DeadlineExceeded},
+		"get":                {get("key"), codes.Unavailable, codes.DeadlineExceeded},
+		"delete":             {request("delete", "key"), codes.Unavailable, codes.DeadlineExceeded},
+		"get, delete":        {get("key", "Delete", "1"), codes.Unknown, codes.DeadlineExceeded},
+		"increment":          {increment("number"), codes.Unknown, codes.DeadlineExceeded},
+		"increment with TTL": {request("increment", "number", "ttlInSeconds", "60"), codes.Unknown, codes.DeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			proxy.SwallowReplies(true)
+			_, err := client.Invoke(t.Context(), test.req)
+			proxy.SwallowReplies(false)
+			requireCode(t, test.lost, err)
+
+			_, release := proxy.HoldNextReply(t)
+			_, err = client.Invoke(t.Context(), test.req)
+			release()
+			requireCode(t, test.delayed, err)
+		})
+	}
+	redis.Servers[0].Kill()
+	_, err := client.Invoke(t.Context(), increment("number"))
+	requireCode(t, codes.Unknown, err) // the proxy takes the connection, and then it is lost
+}
+
+func TestCodes(t *testing.T) {
+	unavailable := func(err error) error { return fmt.Errorf("%w: %w", redisbinding.ErrUnavailable, err) }
+	refused := &net.OpError{Op: "dial", Err: errors.New("refused")}
+	for _, test := range []struct {
+		err                 error
+		get, increment, ini codes.Code
+	}{
+		{errors.New("any other"), codes.Unknown, codes.Unknown, codes.FailedPrecondition},
+		{&redisbinding.MetadataError{Field: "f"}, codes.Unknown, codes.Unknown, codes.InvalidArgument},
+		{errors.Join(errors.New("other"), &redisbinding.MetadataError{}), codes.Unknown, codes.Unknown, codes.InvalidArgument},
+		{fmt.Errorf("x: %w", &redisbinding.RequestError{}), codes.InvalidArgument, codes.InvalidArgument, codes.FailedPrecondition},
+		{redisbinding.ErrMissingKey, codes.InvalidArgument, codes.InvalidArgument, codes.FailedPrecondition},
+		{redisbinding.ErrUnsupportedOperation, codes.InvalidArgument, codes.InvalidArgument, codes.FailedPrecondition},
+		{redisbinding.ErrClosed, codes.FailedPrecondition, codes.FailedPrecondition, codes.FailedPrecondition},
+		{context.Canceled, codes.Canceled, codes.Canceled, codes.FailedPrecondition},
+		{context.DeadlineExceeded, codes.DeadlineExceeded, codes.DeadlineExceeded, codes.FailedPrecondition},
+		{unavailable(io.EOF), codes.Unavailable, codes.Unknown, codes.Unavailable},
+		{unavailable(refused), codes.Unavailable, codes.Unavailable, codes.Unavailable},
+		{unavailable(redis.ErrPoolTimeout), codes.Unavailable, codes.Unavailable, codes.Unavailable},
+		{unavailable(redisbinding.ErrNoToken), codes.Unavailable, codes.Unavailable, codes.Unavailable},
+		{unavailable(redis.TxFailedErr), codes.Unavailable, codes.Unavailable, codes.Unavailable}, // a reply
+		{unavailable(context.DeadlineExceeded), codes.DeadlineExceeded, codes.DeadlineExceeded, codes.Unavailable},
+	} {
+		t.Run(test.err.Error(), func(t *testing.T) {
+			for _, got := range []struct {
+				want codes.Code
+				err  error
+			}{
+				{test.get, invokeStatus(&redisbinding.InvokeRequest{Operation: redisbinding.GetOperation}, test.err)},
+				{test.get, pingStatus(test.err)},
+				{test.increment, invokeStatus(&redisbinding.InvokeRequest{Operation: redisbinding.IncrementOperation}, test.err)},
+				{test.ini, initStatus(test.err)},
+			} {
+				assert.Equal(t, got.want.String(), status.Code(got.err).String())
+				assert.Equal(t, test.err.Error(), status.Convert(got.err).Message())
+			}
+		})
+	}
+}
