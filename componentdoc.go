@@ -1,0 +1,185 @@
+package redisbinding
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// load reads one document.
+func (l *componentLoader) load(root *yaml.Node) {
+	at := entry{root, l.line}
+	if at.isNull() {
+		return // nothing but comments
+	}
+	if !at.is(yaml.MappingNode) {
+		l.fail(root.Line, "a document takes a mapping with kind, metadata and spec")
+		return
+	}
+	kinds := valuesOf(root, "kind")
+	switch {
+	case len(kinds) > 1:
+		l.fail(kinds[1].line, "kind is given twice: the first is at line "+strconv.Itoa(kinds[0].line))
+	case len(kinds) == 0, kinds[0].isNull():
+		l.fail(l.line, "kind is missing: it takes Component")
+	default:
+		l.loadKind(root, kinds[0])
+	}
+}
+
+func (l *componentLoader) loadKind(root *yaml.Node, at entry) {
+	switch kind, ok := l.text(at, "kind"); {
+	case !ok:
+	case kind == "Component":
+		l.loadComponent(root)
+	case kind == "List", kind == "ComponentList":
+		l.fail(at.line, "kind is "+kind+": write its items as documents, with --- between them")
+	case nearest(kind, 2, "Component") != "":
+		l.fail(at.line, "kind is "+quoted(kind)+": did you mean Component?")
+	}
+}
+
+// loadComponent reads a document of kind Component.
+func (l *componentLoader) loadComponent(root *yaml.Node) {
+	for _, spec := range valuesOf(root, "spec") {
+		if types := valuesOf(spec.Node, "type"); len(types) == 1 && isOtherBlock(types[0]) {
+			return
+		}
+	}
+	if alias := l.foreignAlias(root); alias != nil {
+		l.fail(alias.Line, noAnchor)
+		return
+	}
+	c := Component{Type: ComponentType, Metadata: map[string]string{}, Line: l.line}
+	document := l.entries(root, "the document", open, "apiVersion", "kind", "metadata", "spec", "auth", "scopes")
+	c.Name, c.Namespace = l.name(document)
+	auth := l.mapping(document, "auth", "secretStore")
+	c.SecretStore, _ = l.text(auth["secretStore"], "auth.secretStore")
+	c.Scopes = l.scopes(document["scopes"])
+	if document["spec"].isNull() {
+		l.fail(cmp.Or(document["spec"].line, l.line), "spec is missing: it takes type "+ComponentType)
+	} else if spec := l.mapping(document, "spec", "type", "version", "ignoreErrors", "initTimeout", "metadata"); spec != nil {
+		l.spec(&c, spec, document["spec"].line)
+	}
+	l.components = append(l.components, c)
+}
+
+// name reads the mapping metadata. From then on errors name the component.
+func (l *componentLoader) name(document map[string]entry) (name, namespace string) {
+	metadata := l.mapping(document, "metadata", "name", "namespace")
+	namespace, _ = l.text(metadata["namespace"], "metadata.namespace")
+	at := metadata["name"]
+	name, ok := l.text(at, "metadata.name")
+	if metadata == nil && !document["metadata"].isNull() || !ok {
+		return "", "" // which has been reported
+	}
+	if name == "" {
+		l.fail(cmp.Or(at.line, document["metadata"].line, l.line), "metadata.name is missing or empty")
+		return "", ""
+	}
+	l.component = name
+	id := [2]string{namespace, name}
+	if first, taken := l.names[id]; taken {
+		l.fail(at.line, "the name is given twice: the first is at line "+strconv.Itoa(first))
+	} else {
+		l.names[id] = at.line
+	}
+	return name, namespace
+}
+
+func (l *componentLoader) scopes(at entry) (scopes []string) {
+	if at.isNull() {
+		return nil
+	}
+	if !at.is(yaml.SequenceNode) {
+		l.fail(at.line, "scopes takes a list of application IDs")
+		return nil
+	}
+	for _, node := range at.Content {
+		item := entryOf(node)
+		scope, ok := l.text(item, "an item of scopes")
+		if ok && scope == "" {
+			l.fail(item.line, "an item of scopes is empty")
+		}
+		scopes = append(scopes, scope)
+	}
+	return scopes
+}
+
+// otherBlocks are what the types of Dapr's other building blocks begin with.
+var otherBlocks = []string{"configuration", "conversation", "crypto", "lock", "middleware", "nameresolution", "pubsub",
+	"secretstores", "state", "workflow", "workflowbackend"}
+
+// isOtherBlock says whether a spec.type is of another building block.
+func isOtherBlock(at entry) bool {
+	block, name, _ := strings.Cut(at.Value, ".")
+	return at.is(yaml.ScalarNode) && name != "" && slices.Contains(otherBlocks, block)
+}
+
+func (l *componentLoader) spec(c *Component, spec map[string]entry, line int) {
+	const takes = ": it takes " + ComponentType + " (components of other building blocks than bindings are skipped)"
+	at := spec["type"]
+	switch is, ok := l.text(at, "spec.type"); {
+	case !ok:
+	case is == "":
+		l.fail(cmp.Or(at.line, line), "spec.type is missing or empty"+takes)
+	case is != ComponentType:
+		l.fail(at.line, "spec.type is "+quoted(is)+takes)
+		return // its metadata has rules of its own
+	}
+	at = spec["version"]
+	if version, ok := l.text(at, "spec.version"); ok && version != "" && version != "v1" {
+		l.fail(at.line, "spec.version is "+quoted(version)+": it takes v1")
+	} else {
+		c.Version = version
+	}
+	at = spec["metadata"]
+	switch {
+	case at.isNull():
+	case at.is(yaml.SequenceNode):
+		l.items(c, at.Content)
+	default:
+		l.fail(at.line, `spec.metadata takes a list of items, each with "- name: redisHost" and in the next line "value: ..."`)
+	}
+}
+
+// items reads the items of spec.metadata.
+func (l *componentLoader) items(c *Component, items []*yaml.Node) {
+	lines := map[string]int{} // by name in small letters
+	for _, node := range items {
+		if l.tooMany || l.tooLarge {
+			return
+		}
+		line, at := node.Line, entryOf(node)
+		if !at.is(yaml.MappingNode) {
+			l.fail(line, "an item of spec.metadata takes a mapping with name and value, secretKeyRef or envRef")
+			continue
+		}
+		before := len(l.mistakes)
+		item := l.entries(at.Node, "an item of spec.metadata", closed, "name", "value", "secretKeyRef", "envRef")
+		misspelt := len(l.mistakes) > before // so that what is missing has been reported
+		name, ok := l.text(item["name"], "the name of an item of spec.metadata")
+		label := "an item without a name"
+		switch small := strings.ToLower(name); {
+		case !ok:
+		case name == "" && misspelt:
+		case name == "":
+			l.fail(line, "an item of spec.metadata has no name")
+		case lines[small] > 0:
+			label = labelOf(name)
+			l.fail(line, label+" is given twice: the first is at line "+strconv.Itoa(lines[small]))
+		default:
+			label = labelOf(name)
+			lines[small] = line
+		}
+		if misspelt {
+			continue
+		}
+		if value, ok := l.itemValue(item, line, label, c.SecretStore); ok {
+			c.Metadata[name] = l.expand(value, line, label)
+		}
+	}
+}
