@@ -2,11 +2,16 @@ package redisbinding_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
@@ -144,6 +149,61 @@ func ExampleRedisBinding_Invoke_ttl() {
 	// Output:
 	// lives for 1m30s
 	// still there: false
+}
+
+// The documents of binding runtimes are the JSON form of requests and responses, and
+// data keeps its bytes.
+func ExampleInvokeRequest_UnmarshalJSON() {
+	var req redisbinding.InvokeRequest
+	err := json.Unmarshal([]byte(`{"operation":"create","metadata":{"key":"k"},"data":{"n":9007199254740993, "a":"<b>"}}`), &req)
+	fmt.Println(err)
+	fmt.Println(req.Operation, req.Metadata["key"])
+	fmt.Println(string(req.Data))
+	// Output:
+	// <nil>
+	// create k
+	// {"n":9007199254740993, "a":"<b>"}
+}
+
+// What is no JSON goes as base64.
+func ExampleInvokeResponse_MarshalJSON() {
+	for _, data := range []string{`{"hello":"world"}`, "hello"} {
+		document, err := json.Marshal(redisbinding.InvokeResponse{Data: []byte(data)})
+		fmt.Println(string(document), err)
+	}
+	// Output:
+	// {"data":{"hello":"world"}} <nil>
+	// {"data":"aGVsbG8=","metadata":{"contentEncoding":"base64"}} <nil>
+}
+
+func ExampleHandler() {
+	binding, redis := exampleBinding()
+	defer redis.Close()
+	defer binding.Close()
+
+	server := httptest.NewServer(redisbinding.Handler(map[string]redisbinding.OutputBinding{"store": binding}))
+	defer server.Close()
+
+	for _, document := range []string{
+		`{"operation":"create","metadata":{"key":"k"},"data":{"hello":"world"}}`,
+		`{"operation":"get","metadata":{"key":"k"}}`,
+		`{"operation":"get","metadata":{"key":"missing"}}`,
+		`{"operation":"get"}`,
+	} {
+		resp, err := http.Post(server.URL+"/v1.0/bindings/store", "application/json", strings.NewReader(document))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		body, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		fmt.Println(strings.TrimSpace(resp.Status + " " + string(body)))
+	}
+	// Output:
+	// 204 No Content
+	// 200 OK {"hello":"world"}
+	// 204 No Content
+	// 400 Bad Request {"errorCode":"ERR_INVOKE_OUTPUT_BINDING","message":"error invoking output binding store: redisbinding: request metadata \"key\" is missing or empty"}
 }
 
 func ExampleRedisBinding_Ping() {
