@@ -24,7 +24,7 @@ const (
 	// unless [WithBodyLimit] says otherwise: 4 MiB, as with daprd.
 	DefaultBodyLimit = 4 << 20
 	// APITokenHeader is the header of a request that carries the token of [WithAPIToken].
-	APITokenHeader = "dapr-api-token"
+	APITokenHeader = "dapr-api-token" //nolint:gosec // the name, not a token
 )
 
 // The codes in the error bodies of [Handler]. The first four are daprd's own.

@@ -43,8 +43,14 @@ func serve(t *testing.T, bindings map[string]OutputBinding, opts ...HandlerOptio
 	return server.URL
 }
 
+// answered is an answer whose body has been read.
+type answered struct {
+	StatusCode int
+	Header     http.Header
+}
+
 // exchange sends a request and returns the answer with its body. Headers are name and value in turn.
-func exchange(t *testing.T, method, url, body string, headers ...string) (*http.Response, string) {
+func exchange(t *testing.T, method, url, body string, headers ...string) (answered, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	require.NoError(t, err)
@@ -60,11 +66,11 @@ func exchange(t *testing.T, method, url, body string, headers ...string) (*http.
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	return resp, string(text)
+	return answered{resp.StatusCode, resp.Header}, string(text)
 }
 
 // assertRefused checks that an answer is an error in daprd's form, and returns its message.
-func assertRefused(t *testing.T, resp *http.Response, body string, status int, code string) (message string) {
+func assertRefused(t *testing.T, resp answered, body string, status int, code string) (message string) {
 	t.Helper()
 	assert.Equal(t, status, resp.StatusCode, body)
 	assert.Equal(t, "application/json", resp.Header.Get("Content-Type"))
@@ -244,7 +250,7 @@ func TestHandlerErrors(t *testing.T) {
 		}},
 		"odd": stubBinding{invoke: func(context.Context, *InvokeRequest) (*InvokeResponse, error) { return nil, errors.New("odd") }},
 	})
-	post := func(name, document string) (*http.Response, string) {
+	post := func(name, document string) (answered, string) {
 		return exchange(t, http.MethodPost, url+"/v1.0/bindings/"+name, document)
 	}
 	const get, increment = `{"operation":"get","metadata":{"key":"k"}}`, `{"operation":"increment","metadata":{"key":"k"}}`

@@ -146,7 +146,7 @@ func TestRequestDocuments(t *testing.T) {
 		`{"metadata":{"contentEncoding":"base64"}}`:                               {},
 		`{"metadata":{"contentEncoding":"gzip"},"data":"QUJD"}`:                   {Data: []byte(`"QUJD"`), Metadata: map[string]string{"contentEncoding": "gzip"}},
 		`{"operation":"\u0067et","metadata":{"key":"\ud83d\ude00\ufffd\\ud800"}}`: {Operation: GetOperation, Metadata: map[string]string{"key": "😀\ufffd\\ud800"}},
-		" \n{ \"data\" : [1 , 2] , \"operation\":\"create\"}\t":                   {Operation: CreateOperation, Data: []byte("[1 , 2]")},
+		"{ \"data\" : [1 , 2] ,\n \"operation\":\"create\"}":                      {Operation: CreateOperation, Data: []byte("[1 , 2]")},
 	} {
 		var req InvokeRequest
 		require.NoError(t, json.Unmarshal([]byte(document), &req), document)

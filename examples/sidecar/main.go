@@ -18,7 +18,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -41,10 +40,7 @@ func main() {
 	flag.StringVar(&options.listen, "listen", "127.0.0.1:3500", "the `address` to listen on")
 	flag.Parse()
 	options.token = os.Getenv("DAPR_API_TOKEN")
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, options); err != nil {
+	if err := run(options); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -52,14 +48,16 @@ func main() {
 
 type options struct{ components, secrets, listen, token string }
 
-// run serves until ctx ends.
-func run(ctx context.Context, o options) error {
+// run serves until the process is told to stop.
+func run(o options) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	if o.components == "" && os.Getenv("REDIS_HOST") == "" {
-		address, stop, err := startEmbedded()
+		address, end, err := startEmbedded()
 		if err != nil {
 			return err
 		}
-		defer stop()
+		defer end()
 		if err := os.Setenv("REDIS_HOST", address); err != nil {
 			return err
 		}
@@ -89,14 +87,12 @@ func run(ctx context.Context, o options) error {
 
 // load reads the component file.
 func load(o options) ([]redisbinding.Component, error) {
-	var file io.Reader = bytes.NewReader(exampleComponents)
+	file := exampleComponents
 	if o.components != "" {
-		opened, err := os.Open(o.components)
-		if err != nil {
+		var err error
+		if file, err = os.ReadFile(o.components); err != nil {
 			return nil, err
 		}
-		defer opened.Close()
-		file = opened
 	}
 	secrets := redisbinding.EnvSecrets()
 	if o.secrets != "env" {
@@ -109,7 +105,7 @@ func load(o options) ([]redisbinding.Component, error) {
 			secrets = redisbinding.FileSecrets(o.secrets)
 		}
 	}
-	components, err := redisbinding.LoadComponents(file, secrets)
+	components, err := redisbinding.LoadComponents(bytes.NewReader(file), secrets)
 	if err == nil && len(components) == 0 {
 		err = fmt.Errorf("no component of type bindings.redis in %s", o.components)
 	}
