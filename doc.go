@@ -72,6 +72,14 @@
 // sent on a connection of its own takes the connection with it; one in a pipeline is
 // left to it, and others are not disturbed.
 //
+// # Where bindings are used
+//
+// [InvokeRequest] and [InvokeResponse] are in JSON the documents that binding runtimes
+// exchange, with data kept byte for byte. [Handler] serves bindings over HTTP as
+// Dapr's sidecar does, and [LoadComponents] reads its component files. The module
+// adapters/dapr serves the binding to daprd as a pluggable component, and the package
+// bindingtest is for tests: of what uses a binding, and of bindings.
+//
 // # Telemetry
 //
 // With [WithTracerProvider] and [WithMeterProvider] the binding records spans and
@@ -91,8 +99,8 @@
 // check where that is known. [MetadataError] is a bad field of the metadata;
 // [ErrMissingKey], [ErrUnsupportedOperation] and [RequestError] are mistakes in
 // a request; [ErrClosed] is a closed binding; [ErrUnavailable] is whatever may
-// work later. What Redis replies is a
-// redis.Error, a lost connection a net error, an ended context
+// work later; [ComponentError] is a mistake in a component file. What Redis replies
+// is a redis.Error, a lost connection a net error, an ended context
 // context.Canceled or context.DeadlineExceeded, all for errors.Is and errors.As.
 // No error and no log line holds a password, a key or a value.
 //
