@@ -479,9 +479,11 @@ func (p *parser) dependentDefaults() {
 	}
 }
 
-// checkUnknown logs the fields nobody knows, or refuses them when strict.
+// checkUnknown logs the fields nobody knows, or refuses them when strict: the first
+// of them, as whoever sends thousands is not misspelling.
 func (m *Metadata) checkUnknown(strict bool, logger *slog.Logger) (errs []error) {
-	for _, name := range m.Unknown {
+	const most = 100
+	for _, name := range m.Unknown[:min(most, len(m.Unknown))] {
 		nearest := nearestName(name)
 		if !strict {
 			logger.Warn("redisbinding: unknown metadata field", "field", name, "nearest", nearest)
@@ -493,11 +495,18 @@ func (m *Metadata) checkUnknown(strict bool, logger *slog.Logger) (errs []error)
 		}
 		errs = append(errs, &MetadataError{Field: name, Reason: reason})
 	}
+	if more := len(m.Unknown) - most; more > 0 && !strict {
+		logger.Warn("redisbinding: more unknown metadata fields", "count", more)
+	}
 	return errs
 }
 
 // nearestName returns the field that name is probably a misspelling of, or "".
 func nearestName(name string) string {
+	const longest = 64 // no field comes near it
+	if len(name) > longest {
+		return ""
+	}
 	best, bestDistance := "", 1+max(3, len(name)/4)
 	for _, field := range slices.AppendSeq(slices.Clone(fieldNames), maps.Keys(aliases)) {
 		if d := editDistance(strings.ToLower(name), strings.ToLower(field)); d < bestDistance {

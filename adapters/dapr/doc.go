@@ -77,20 +77,23 @@
 //	                    as for a wrong password; a closed binding
 //	Unavailable         Redis cannot be reached or takes no commands now; or the connection
 //	                    was lost under an operation that may be carried out twice
-//	DeadlineExceeded    the deadline of the call; a reply or a connection that did not come in time
-//	                    (readTimeout, dialTimeout); in the latter cases it may have been carried out
-//	Canceled            the client has cancelled the call
+//	DeadlineExceeded    the deadline of the call; a connection that did not come in time (dialTimeout),
+//	                    or a reply (readTimeout): the operation may have been carried out
+//	Canceled            the client has cancelled the call, or the server stops: likewise
 //	ResourceExhausted   a value that is too long
 //	Unknown             what Redis has replied, such as WRONGTYPE; or the connection was lost under
 //	                    an increment or a get with delete, which may have been carried out
-//	Internal            a binding that panicked: the others serve on
+//	Internal            a binding that panicked: the others serve on; or a response that gRPC
+//	                    cannot carry, such as one with metadata that is not UTF-8
 //
-// Unavailable is what retry policies repeat, and so it is never the answer to an operation
-// that may have been carried out and must not be carried out twice.
+// Unavailable is what retry policies repeat, and so the server never answers with it when an
+// operation may have been carried out and must not be carried out twice. But a client makes it
+// up by itself when it loses the connection to the server, as when that is killed.
 //
 // # Security
 //
 // Who may write to the socket may do what the bindings may: by default only the user of the
 // process (mode 0600, from the first moment). The connection is not encrypted, as it
-// does not leave the machine. No status and no log line holds a password, a key or a value.
+// does not leave the machine. No status and no log line holds a password, a key or a value;
+// a redisHost that is none is shown. Texts are cut off after 4 KiB.
 package dapr

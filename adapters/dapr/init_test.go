@@ -79,6 +79,23 @@ func TestBadMetadata(t *testing.T) {
 	requireCode(t, codes.FailedPrecondition, err, "no Init")
 }
 
+// TestBindingOptions checks that the options of all bindings add up, and that they log.
+func TestBindingOptions(t *testing.T) {
+	var log lockedBuffer
+	nowhere := map[string]string{"redisHost": "127.0.0.1:1"}
+	misspelt := map[string]string{"redisHost": "127.0.0.1:1", "redisPasword": "hunter2"}
+
+	client := component(t, serve(t, WithLogger(testLogger(&log)), WithBindingOptions(redisbinding.WithLazyConnect())), "")
+	initialize(t, client, misspelt)
+	assert.Contains(t, log.String(), `unknown metadata field" field=redisPasword nearest=redisPassword`)
+	assert.NotContains(t, log.String(), "hunter2")
+
+	client = component(t, serve(t, WithBindingOptions(redisbinding.WithLazyConnect()), WithBindingOptions(redisbinding.WithStrictMetadata())), "")
+	initialize(t, client, nowhere)
+	_, err := client.Init(t.Context(), initRequest(misspelt))
+	requireCode(t, codes.InvalidArgument, err, "redisPasword")
+}
+
 func TestRefusedPassword(t *testing.T) {
 	var log lockedBuffer
 	client := component(t, serve(t, WithLogger(testLogger(&log))), "")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -108,7 +109,9 @@ func TestValues(t *testing.T) {
 func TestMaxMessageSize(t *testing.T) {
 	client := component(t, serve(t, WithMaxMessageSize(1000)), "")
 	initialize(t, client, redistest.Plain(t).Fields())
-	invoke(t, client, create(t.Name(), make([]byte, 1000)))
+	full := create(t.Name(), make([]byte, 1000))
+	full.Metadata["other"] = strings.Repeat("m", 60<<10) // there is room for metadata beside the value
+	invoke(t, client, full)
 	_, err := client.Invoke(t.Context(), create(t.Name(), make([]byte, 1000+messageSlack)))
 	requireCode(t, codes.ResourceExhausted, err)
 	assert.Len(t, invoke(t, client, get(t.Name(), "delete", "true")).GetData(), 1000)

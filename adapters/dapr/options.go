@@ -113,7 +113,8 @@ func WithMaxMessageSize(bytes int) Option {
 
 // WithStopTimeout sets how long calls under way are waited for when the context of
 // [Server.Serve] ends, overriding the default 10s; those that are left are then
-// cut off. 0 cuts them off at once; less than 0 is an error of [Listen].
+// cut off. 0 cuts them off at once; less than 0 is an error of [Listen]. A client that
+// has connected and said nothing is waited for like a call.
 func WithStopTimeout(timeout time.Duration) Option {
 	return func(o *options) { o.stopTimeout = timeout }
 }
@@ -128,7 +129,8 @@ func WithBindingOptions(opts ...redisbinding.Option) Option {
 // WithConstructor sets what makes the bindings, in place of
 // [redisbinding.NewRedisBinding]: to put something in front of it, or to serve
 // another binding. What it logs and what its errors say is its own business: errors
-// are sent to the client and logged. A nil constructor is the default.
+// are sent to the client and logged, as text: a gRPC status that it returns is not
+// heeded. A nil constructor is the default.
 func WithConstructor(construct Constructor) Option {
 	return func(o *options) { o.construct = construct }
 }

@@ -21,6 +21,9 @@ type Server struct {
 	grpc        *grpc.Server
 	instances   *instances
 	serving     atomic.Bool
+
+	calls  context.Context // ends when the calls under way have to
+	cutOff context.CancelFunc
 }
 
 // Listen makes the socket, at a path such as
@@ -45,9 +48,10 @@ func Listen(socket string, opts ...Option) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{logger: o.logger, stopTimeout: o.stopTimeout, listener: l, instances: newInstances(o.logger)}
+	s.calls, s.cutOff = context.WithCancel(context.Background())
 	s.grpc = grpc.NewServer(
 		grpc.MaxRecvMsgSize(o.maxMessageSize+messageSlack),
-		grpc.UnaryInterceptor(recoverPanics(o.logger)),
+		grpc.ChainUnaryInterceptor(endWith(s.calls), recoverPanics(o.logger)),
 		grpc.WaitForHandlers(true), // they may make bindings, which have to be closed
 	)
 	pb.RegisterOutputBindingServer(s.grpc, &service{logger: o.logger, construct: o.construct, instances: s.instances})
@@ -57,7 +61,7 @@ func Listen(socket string, opts ...Option) (*Server, error) {
 
 // Serve answers calls until ctx ends, and then stops: the socket is removed, no new calls
 // are taken, those under way are waited for up to the stop timeout and then cut off (their
-// contexts end), and the bindings are closed. It returns nil after that, and an error
+// contexts end, and a second later their connections), and the bindings are closed. It returns nil after that, and an error
 // when the socket has failed by itself. An Init that is under way is waited for in any
 // case, which dialTimeout bounds. No goroutine is left when it has returned.
 //
@@ -87,8 +91,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 }
 
+// lastWord is how long calls that are cut off have to answer. A connection that is cut
+// under a call is Unavailable to its client, who then may repeat what Redis has done.
+const lastWord = time.Second
+
 // stop ends all calls, those under way in time, and closes the bindings.
 func (s *Server) stop() {
+	defer s.cutOff()
 	_ = s.listener.Close() // if Serve has not come to it, gRPC does not know the listener
 	graceful := make(chan struct{})
 	go func() {
@@ -98,9 +107,24 @@ func (s *Server) stop() {
 	select {
 	case <-graceful:
 	case <-time.After(s.stopTimeout):
-		s.listener.cut()
-		s.grpc.Stop()
-		<-graceful
+		s.cutOff()
+		select {
+		case <-graceful:
+		case <-time.After(lastWord):
+			s.listener.cut()
+			s.grpc.Stop()
+			<-graceful
+		}
 	}
 	s.instances.close()
+}
+
+// endWith ends the contexts of calls when ctx ends.
+func endWith(ctx context.Context) grpc.UnaryServerInterceptor {
+	return func(call context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		call, cancel := context.WithCancel(call)
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+		return handler(call, req)
+	}
 }

@@ -45,7 +45,7 @@ func (s *service) Init(ctx context.Context, req *pb.OutputBindingInitRequest) (*
 		err = errors.New("redisbinding: the constructor made no binding")
 	}
 	if err != nil {
-		s.logger.Warn("redisbinding: no binding could be made", "instance", name, "error", err)
+		s.logger.Warn("redisbinding: no binding could be made", "instance", name, "error", textOf(err))
 		return nil, initStatus(err)
 	}
 	// Who has gone meanwhile does not know whether there is a new binding, and may
@@ -133,7 +133,7 @@ func (s *service) withBinding(ctx context.Context, f func(redisbinding.OutputBin
 			"redisbinding: component %s has had no Init since this process began: initialize it (after a restart of this process, restart daprd)", quoted(name))
 	}
 	if err != nil {
-		s.logger.Debug("redisbinding: a call failed", "instance", name, "error", err)
+		s.logger.Debug("redisbinding: a call failed", "instance", name, "error", textOf(err))
 	}
 	return err
 }

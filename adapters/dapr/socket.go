@@ -57,10 +57,10 @@ func listen(path string, mode fs.FileMode) (*listener, error) {
 // may use the socket has to find it, and nobody else needs to.
 func folderMode(socket fs.FileMode) fs.FileMode {
 	mode := fs.FileMode(0o700)
-	if socket&0o060 != 0 {
+	if socket&0o020 != 0 { // to connect is to write
 		mode |= 0o050
 	}
-	if socket&0o006 != 0 {
+	if socket&0o002 != 0 {
 		mode |= 0o005
 	}
 	return mode

@@ -40,6 +40,7 @@ func TestSocketMode(t *testing.T) {
 		socket, folder fs.FileMode
 	}{
 		{nil, 0o600, 0o700},
+		{[]Option{WithSocketMode(0o644)}, 0o644, 0o700},
 		{[]Option{WithSocketMode(0o660)}, 0o660, 0o750},
 		{[]Option{WithSocketMode(0o666)}, 0o666, 0o755},
 	} {

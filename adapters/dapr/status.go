@@ -75,7 +75,20 @@ func unavailableCode(err error, repeatable bool) codes.Code {
 	return codes.Unknown
 }
 
-func withCode(code codes.Code, err error) error { return status.Error(code, err.Error()) }
+// maxText is how many bytes of an error's text go on the wire or into the log. A status
+// travels in a header, and one that is too long ends the connection for all its calls.
+const maxText = 4 << 10
+
+// textOf is the text of an error, cut short when it is very long.
+func textOf(err error) string {
+	text := err.Error()
+	if len(text) > maxText {
+		text = text[:maxText] + "..."
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
+}
+
+func withCode(code codes.Code, err error) error { return status.Error(code, textOf(err)) }
 
 // repeatable says whether a request may be carried out twice when it is sent once. An
 // increment would count twice, and the value that a get with delete has taken away

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
+	"syscall"
 	"testing"
+	"unicode/utf8"
 
 	pb "github.com/dapr/dapr/pkg/proto/components/v1"
 	"github.com/redis/go-redis/v9"
@@ -82,6 +85,33 @@ func TestLostReplies(t *testing.T) {
 	requireCode(t, codes.Unknown, err) // the proxy takes the connection, and then it is lost
 }
 
+// TestLongErrors checks that an error, however long and whatever is in it, harms no other call.
+func TestLongErrors(t *testing.T) {
+	begun, release := make(chan struct{}), make(chan struct{})
+	client := component(t, serve(t, making(&fake{invoke: func(_ context.Context, req *redisbinding.InvokeRequest) (*redisbinding.InvokeResponse, error) {
+		if req.Metadata["key"] == "slow" {
+			close(begun)
+			<-release
+			return new(redisbinding.InvokeResponse), nil
+		}
+		return nil, errors.New(strings.Repeat("\xff", 8<<20))
+	}})), "")
+	initialize(t, client, nil)
+	slow := make(chan error, 1)
+	go func() {
+		_, err := client.Invoke(context.Background(), increment("slow"))
+		slow <- err
+	}()
+	wait(t, begun, "the other call")
+	_, err := client.Invoke(t.Context(), get("key"))
+	requireCode(t, codes.Unknown, err)
+	message := status.Convert(err).Message()
+	assert.True(t, utf8.ValidString(message))
+	assert.LessOrEqual(t, len(message), 2*maxText)
+	close(release)
+	assert.NoError(t, <-slow)
+}
+
 func TestCodes(t *testing.T) {
 	unavailable := func(err error) error { return fmt.Errorf("%w: %w", redisbinding.ErrUnavailable, err) }
 	refused := &net.OpError{Op: "dial", Err: errors.New("refused")}
@@ -99,6 +129,7 @@ func TestCodes(t *testing.T) {
 		{context.Canceled, codes.Canceled, codes.Canceled, codes.FailedPrecondition},
 		{context.DeadlineExceeded, codes.DeadlineExceeded, codes.DeadlineExceeded, codes.FailedPrecondition},
 		{unavailable(io.EOF), codes.Unavailable, codes.Unknown, codes.Unavailable},
+		{unavailable(&net.OpError{Op: "read", Err: syscall.ECONNRESET}), codes.Unavailable, codes.Unknown, codes.Unavailable},
 		{unavailable(refused), codes.Unavailable, codes.Unavailable, codes.Unavailable},
 		{unavailable(redis.ErrPoolTimeout), codes.Unavailable, codes.Unavailable, codes.Unavailable},
 		{unavailable(redisbinding.ErrNoToken), codes.Unavailable, codes.Unavailable, codes.Unavailable},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	pb "github.com/dapr/dapr/pkg/proto/components/v1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
@@ -83,11 +84,51 @@ func TestStopCutsCallsOff(t *testing.T) {
 			}()
 			wait(t, begun, "the call")
 			require.NoError(t, s.stop())
-			assert.NotEqual(t, codes.OK, status.Code(<-called))
+			assert.Equal(t, codes.Canceled, status.Code(<-called), "it may have been carried out")
 			assert.EqualValues(t, 1, silent.closed.Load())
 			require.NoFileExists(t, s.socket)
 		})
 	}
+}
+
+// TestStopWithDeafCall checks that a call that does not heed its context loses its
+// connection, and that the binding is closed after it all the same.
+func TestStopWithDeafCall(t *testing.T) {
+	begun, release := make(chan struct{}), make(chan struct{})
+	deaf := &fake{invoke: func(context.Context, *redisbinding.InvokeRequest) (*redisbinding.InvokeResponse, error) {
+		close(begun)
+		<-release
+		return new(redisbinding.InvokeResponse), nil
+	}}
+	s := serve(t, making(deaf), WithStopTimeout(0))
+	client := component(t, s, "")
+	initialize(t, client, nil)
+	called := make(chan error, 1)
+	go func() {
+		_, err := client.Invoke(context.Background(), get("key"))
+		called <- err
+	}()
+	wait(t, begun, "the call")
+	s.cancel()
+	assert.Equal(t, codes.Unavailable, status.Code(<-called))
+	assert.Zero(t, deaf.closed.Load())
+	close(release)
+	require.NoError(t, s.stop())
+	assert.EqualValues(t, 1, deaf.closed.Load())
+}
+
+func TestConnectionsAreForgotten(t *testing.T) {
+	s := serve(t, making(new(fake)))
+	conns := func() int {
+		s.listener.mu.Lock()
+		defer s.listener.mu.Unlock()
+		return len(s.listener.conns)
+	}
+	conn := dial(t, s.socket, "")
+	initialize(t, pb.NewOutputBindingClient(conn), nil)
+	assert.Equal(t, 1, conns())
+	require.NoError(t, conn.Close())
+	require.Eventually(t, func() bool { return conns() == 0 }, patience, tick)
 }
 
 // TestStopWithSilentClient checks that one who connects and says nothing does not hold up
