@@ -127,6 +127,55 @@ var defects = []struct {
 			return nil
 		}
 	}},
+	{"delete spares keys with a TTL", []string{"create, get, delete"}, onInvoke(func(b *broken, ctx context.Context, req *redisbinding.InvokeRequest) (*redisbinding.InvokeResponse, error) {
+		if wants(req, redisbinding.DeleteOperation) && b.TTL(keyOf(req)) > 0 {
+			return none()
+		}
+		return b.RedisBinding.Invoke(ctx, req)
+	})},
+	{"get with delete spares keys with a TTL", []string{"get with delete"}, onInvoke(func(b *broken, ctx context.Context, req *redisbinding.InvokeRequest) (*redisbinding.InvokeResponse, error) {
+		if wants(req, redisbinding.GetOperation) && b.TTL(keyOf(req)) > 0 {
+			req = with(req, redisbinding.DeleteField, "")
+		}
+		return b.RedisBinding.Invoke(ctx, req)
+	})},
+	{"create forgets the TTL of an empty value", []string{"TTL"}, onRequest(func(req *redisbinding.InvokeRequest) *redisbinding.InvokeRequest {
+		if wants(req, redisbinding.CreateOperation) && len(req.Data) == 0 && keyOf(req) != "" && req.Metadata[ttlField] == "50ms" {
+			return with(req, ttlField, "")
+		}
+		return req
+	})},
+	{"a refused increment sets its TTL", []string{"increment of what is no number"}, onInvoke(func(b *broken, ctx context.Context, req *redisbinding.InvokeRequest) (*redisbinding.InvokeResponse, error) {
+		resp, err := b.RedisBinding.Invoke(ctx, req)
+		if ttl := req.Metadata[ttlField]; err != nil && ttl != "" && wants(req, redisbinding.IncrementOperation) && ctx.Err() == nil {
+			_, _ = b.do(create(keyOf(req), string(b.Value(keyOf(req))), ttlField, ttl))
+		}
+		return resp, err
+	})},
+	{"operations in any case", []string{"unknown operation"}, onRequest(func(req *redisbinding.InvokeRequest) *redisbinding.InvokeRequest {
+		changed := *req
+		changed.Operation = redisbinding.OperationKind(strings.ToLower(string(req.Operation)))
+		return &changed
+	})},
+	{"drops the last byte of odd values", []string{"large values"}, onData(func(data []byte) []byte {
+		if len(data) > 300 && len(data)%2 == 1 {
+			return data[:len(data)-1]
+		}
+		return data
+	})},
+	{"get with a TTL sets it", []string{"metadata of other operations"}, onInvoke(func(b *broken, ctx context.Context, req *redisbinding.InvokeRequest) (*redisbinding.InvokeResponse, error) {
+		resp, err := b.RedisBinding.Invoke(ctx, req)
+		if ttl := req.Metadata[ttlField]; err == nil && ttl != "" && wants(req, redisbinding.GetOperation) {
+			_, _ = b.do(create(keyOf(req), string(resp.Data), ttlField, ttl))
+		}
+		return resp, err
+	})},
+	{"increment adds its data", []string{"metadata of other operations"}, onInvoke(func(b *broken, ctx context.Context, req *redisbinding.InvokeRequest) (*redisbinding.InvokeResponse, error) {
+		if wants(req, redisbinding.IncrementOperation) && len(req.Data) > 0 {
+			_, _ = b.do(create(keyOf(req), string(req.Data)))
+		}
+		return b.RedisBinding.Invoke(ctx, req)
+	})},
 	{"lists no delete", []string{"operations"}, func(b *broken) {
 		b.operations = func() []redisbinding.OperationKind {
 			return []redisbinding.OperationKind{redisbinding.CreateOperation, redisbinding.GetOperation}

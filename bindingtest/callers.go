@@ -1,6 +1,7 @@
 package bindingtest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,9 @@ func servesManyCallers(c *check) {
 		key := c.key(strconv.Itoa(i))
 		for round := range rounds {
 			want := fmt.Appendf(nil, "caller %d, round %d", i, round)
+			if round%2 == 1 {
+				want = append(want, bytes.Repeat([]byte{byte(i)}, 8<<10)...)
+			}
 			for _, step := range []struct {
 				req  *redisbinding.InvokeRequest
 				want []byte
@@ -162,6 +166,11 @@ func closes(c *check) {
 		c.mustClose("Close succeeds a second time")
 	}
 	many(8, func(int) {
+		defer func() {
+			if p := recover(); p != nil {
+				c.Errorf("Close does not panic: %v", p)
+			}
+		}()
 		if err := c.binding.Close(); err != nil {
 			c.Errorf("Close succeeds for several callers: %v", err)
 		}

@@ -26,6 +26,9 @@ import (
 // binding may be slow, but one that hangs is reported by the test's time-out, or
 // in Close after a minute.
 //
+// That a call under way ends when its context does cannot be told from outside: it
+// may have ended just before. The suite checks that such calls harm no others.
+//
 // Increment is optional: where Operations does not list it, its subtests are
 // skipped. The binding must have no default TTL, as its keys would not stay.
 func Conformance(t *testing.T, factory func(t *testing.T) redisbinding.OutputBinding) {
@@ -57,6 +60,7 @@ var rules = []rule{
 	{name: "get with delete", holds: getDeletes},
 	{name: "one value goes to one caller", holds: getDeletesOnce},
 	{name: "metadata in any case", holds: readsFields},
+	{name: "metadata of other operations", holds: ignoresFields},
 
 	{name: "values of all kinds", holds: keepsValues},
 	{name: "large values", holds: keepsLargeValues},

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/redisbinding/redisbinding"
 )
@@ -54,7 +55,9 @@ func createsGetsDeletes(c *check) {
 	c.missing("a key deleted twice is missing", key)
 	c.must(create(key, "again"))
 	c.holds("a deleted key can be created again", key, []byte("again"))
+	c.must(create(key, string(value), ttlField, longTTL))
 	c.must(remove(key))
+	c.missing("a deleted key that had a TTL is missing", key)
 }
 
 func createReplaces(c *check) {
@@ -99,6 +102,9 @@ func getDeletes(c *check) {
 			c.Errorf("a get with delete=%s answers a value once, got %s again", flag, show(data))
 		}
 	}
+	c.must(create(key, string(value), ttlField, longTTL))
+	c.same("a get with delete of a key with a TTL", c.must(get(key, redisbinding.DeleteField, "true")), value)
+	c.missing("a get with delete removes a key with a TTL", key)
 }
 
 // readsFields checks that the names of the fields are read without regard to case.
@@ -116,6 +122,23 @@ func readsFields(c *check) {
 	c.must(create(key, string(value), "KEY", key)) // one is the exact name
 	c.must(&redisbinding.InvokeRequest{Operation: redisbinding.DeleteOperation, Metadata: metadata{redisbinding.KeyField: key, "Key": c.key("other")}})
 	c.missing("the exact name of a field comes before others", key)
+}
+
+// ignoresFields checks that what is for another operation has no effect.
+func ignoresFields(c *check) {
+	key, value := c.key("key"), []byte("5")
+	c.must(create(key, string(value), redisbinding.DeleteField, "true"))
+	c.holds("a create with delete=true stores like any other", key, value)
+	c.same("a get with a TTL", c.must(get(key, ttlField, "50ms")), value)
+	c.passes(100 * time.Millisecond)
+	c.holds("a get with a TTL gives the key none", key, value)
+	if c.lists(redisbinding.IncrementOperation) {
+		with := increment(key, redisbinding.DeleteField, "true")
+		with.Data = []byte("100")
+		c.same("an increment with data and delete=true", c.must(with), []byte("6"))
+		c.holds("an increment with data and delete=true counts like any other", key, []byte("6"))
+	}
+	c.must(remove(key))
 }
 
 func getDeletesOnce(c *check) {
@@ -177,7 +200,10 @@ func incrementRefuses(c *check) {
 		c.holds(rule+" and leaves it as it was", key, []byte(value))
 		c.refuses(rule, increment(key, redisbinding.TTLField, "3600"))
 		c.holds(rule+" and leaves it as it was, with a TTL too", key, []byte(value))
+		c.refuses(rule, increment(key, redisbinding.TTLField, "50ms"))
 	}
+	c.passes(100 * time.Millisecond)
+	c.holds("an increment that is refused gives the key no TTL", key, []byte("\xff\x00"))
 	c.must(remove(key))
 }
 

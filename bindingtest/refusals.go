@@ -17,7 +17,7 @@ func refusesUnknownOperation(c *check) {
 	const rule = "an operation that Operations does not list is an error"
 	missing, key := c.key("missing"), c.key("key")
 	c.must(create(key, "5"))
-	for _, operation := range []redisbinding.OperationKind{"", "upsert", "exec", "create ", "getdel", "increment\n"} {
+	for _, operation := range []redisbinding.OperationKind{"", "upsert", "exec", "create ", "CREATE", "Get", "getdel", "increment\n"} {
 		if c.lists(operation) {
 			continue
 		}

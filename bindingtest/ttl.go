@@ -63,11 +63,19 @@ func (c *check) lives(rule, key string, ttl time.Duration, begin time.Time) {
 	}
 }
 
+// passes lets so much time pass by the clock of the binding.
+func (c *check) passes(d time.Duration) {
+	c.Helper()
+	key := c.key("clock")
+	c.ends("a create with a TTL", key, d, create(key, "value", ttlField, d.String()))
+}
+
 func endsKeys(c *check) {
 	key := c.key("key")
 	c.ends("a create with a TTL in seconds", key, time.Second, create(key, "value", ttlField, "1"))
 	c.missing("a key whose TTL has passed", key)
 	c.ends("a create with a TTL in milliseconds", key, 50*time.Millisecond, create(key, "value", ttlField, "50ms"))
+	c.ends("a create of an empty value with a TTL", key, 50*time.Millisecond, create(key, "", ttlField, "50ms"))
 	if data := c.must(get(key, redisbinding.DeleteField, "true")); data != nil {
 		c.Errorf("a get with delete=true of a key whose TTL has passed answers nil data, got %s", show(data))
 	}
@@ -101,17 +109,17 @@ func takesTTLs(c *check) {
 }
 
 func createReplacesTTL(c *check) {
-	key, other := c.key("key"), c.key("other")
+	key := c.key("key")
 	const short, longer = 50 * time.Millisecond, 100 * time.Millisecond
 
 	c.must(create(key, "one", ttlField, short.String()))
 	c.must(create(key, "two"))
-	c.ends("a create with a TTL", other, longer, create(other, "value", ttlField, longer.String()))
+	c.passes(longer)
 	c.holds("a create without a TTL leaves none of an earlier create", key, []byte("two"))
 
 	c.must(create(key, "one", ttlField, short.String()))
 	c.must(create(key, "two", ttlField, longTTL))
-	c.ends("a create with a TTL", other, longer, create(other, "value", ttlField, longer.String()))
+	c.passes(longer)
 	c.holds("a create with a longer TTL replaces the shorter one", key, []byte("two"))
 
 	c.ends("a create with a TTL replaces a longer one", key, short,

@@ -53,7 +53,9 @@ func keepsLargeValues(c *check) {
 	}
 	for name, value := range map[string][]byte{
 		"64 KiB of bytes": random[:1<<16],
+		"4095 bytes":      random[:4095],
 		"1 MiB of bytes":  random,
+		"a byte less":     random[:1<<20-1],
 		"1 MiB of text":   []byte(strings.Repeat("0123456789abcdef", 1<<16)),
 		"1 MiB of JSON":   []byte(`["` + strings.Repeat("é<", 1<<18) + `"]`),
 	} {
