@@ -1,6 +1,7 @@
 package redisbinding
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -12,7 +13,9 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -27,13 +30,24 @@ type stubBinding struct {
 	OutputBinding
 	invoke func(ctx context.Context, req *InvokeRequest) (*InvokeResponse, error)
 	ping   error
+	pinged func()
+}
+
+// failing is a binding whose Invoke answers the error.
+func failing(err error) stubBinding {
+	return stubBinding{invoke: func(context.Context, *InvokeRequest) (*InvokeResponse, error) { return nil, err }}
 }
 
 func (b stubBinding) Invoke(ctx context.Context, req *InvokeRequest) (*InvokeResponse, error) {
 	return b.invoke(ctx, req)
 }
 
-func (b stubBinding) Ping(context.Context) error { return b.ping }
+func (b stubBinding) Ping(context.Context) error {
+	if b.pinged != nil {
+		b.pinged()
+	}
+	return b.ping
+}
 
 // serve serves the bindings until the end of the test.
 func serve(t *testing.T, bindings map[string]OutputBinding, opts ...HandlerOption) (url string) {
@@ -213,19 +227,43 @@ func TestHandlerBodyLimit(t *testing.T) {
 	long := head + strings.Repeat("x", 2*DefaultBodyLimit) + tail
 	require.Equal(t, 204, post(Handler(bindings, WithBodyLimit(-1)), strings.NewReader(long)).Code)
 
-	// 100 MB cost no more memory than the limit, however they come.
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	assert.Equal(t, 413, post(Handler(bindings), struct{ io.Reader }{&bodyOf{100 << 20}}).Code)
-	told := httptest.NewRequest(http.MethodPost, "/v1.0/bindings/store", &bodyOf{100 << 20})
+	// What says that it is too long is not even read.
+	told := httptest.NewRequest(http.MethodPost, "/v1.0/bindings/store", iotest.ErrReader(errors.New("it is read")))
 	told.ContentLength = 100 << 20
 	recorder := httptest.NewRecorder()
 	Handler(bindings).ServeHTTP(recorder, told)
 	assert.Equal(t, 413, recorder.Code)
-	// Brackets as deep as the limit.
-	assert.Equal(t, 400, post(Handler(bindings), io.LimitReader(&bodyOf{100 << 20}, DefaultBodyLimit)).Code)
-	runtime.ReadMemStats(&after)
-	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(20*DefaultBodyLimit))
+}
+
+// A body costs no more memory than a small multiple of the limit, whatever it is.
+func TestHandlerMemory(t *testing.T) {
+	h := Handler(map[string]OutputBinding{"store": stubBinding{invoke: func(context.Context, *InvokeRequest) (*InvokeResponse, error) {
+		return &InvokeResponse{}, nil
+	}}})
+	entries := []byte(`{"metadata":{"":""`)
+	for i := 0; len(entries) < DefaultBodyLimit-20; i++ {
+		entries = fmt.Appendf(entries, `,"%d":""`, i)
+	}
+	for name, test := range map[string]struct {
+		body   io.Reader
+		status int
+	}{
+		"100 MB":       {&bodyOf{100 << 20}, 413},
+		"brackets":     {io.LimitReader(&bodyOf{100 << 20}, DefaultBodyLimit), 400},
+		"data":         {strings.NewReader(`{"data":"` + strings.Repeat("x", DefaultBodyLimit-11) + `"}`), 204},
+		"base64":       {strings.NewReader(`{"metadata":{"contentEncoding":"base64"},"data":"` + strings.Repeat("AAAA", DefaultBodyLimit/4-16) + `"}`), 204},
+		"a name":       {strings.NewReader(`{"metadata":{"` + strings.Repeat("x", DefaultBodyLimit-20) + `":""}}`), 204},
+		"many entries": {bytes.NewReader(append(entries, "}}"...)), 204},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		recorder := httptest.NewRecorder()
+		h.ServeHTTP(recorder, httptest.NewRequest(http.MethodPost, "/v1.0/bindings/store", test.body))
+		runtime.ReadMemStats(&after)
+		assert.Equal(t, test.status, recorder.Code, name)
+		t.Logf("%s: %.1f of the limit", name, float64(after.TotalAlloc-before.TotalAlloc)/DefaultBodyLimit)
+		assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(25*DefaultBodyLimit), name)
+	}
 }
 
 func TestHandlerErrors(t *testing.T) {
@@ -239,16 +277,26 @@ func TestHandlerErrors(t *testing.T) {
 	require.NoError(t, err)
 	defer down.Close()
 	proxied := redistest.StartProxied(t, "plain")
-	slow := newBinding(t, proxied.Fields("readTimeout", "20ms"))
+	lossy := newBinding(t, proxied.Fields("readTimeout", "1m"))
+	slow, err := NewRedisBinding(proxied.Fields("readTimeout", "20ms"), WithLazyConnect())
+	require.NoError(t, err)
+	defer slow.Close()
+	odd := listen(t, func(conn net.Conn) { // says something, but not in the protocol
+		_, _ = conn.Read(make([]byte, 1000))
+		_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn)
+	})
+	strange, err := NewRedisBinding(map[string]string{"redisHost": odd}, WithLazyConnect())
+	require.NoError(t, err)
+	defer strange.Close()
 	undialable, err := NewRedisBinding(map[string]string{"redisHost": silent, "enableTLS": "true", "dialTimeout": "20ms"}, WithLazyConnect())
 	require.NoError(t, err)
 	defer undialable.Close()
 
-	url := serve(t, map[string]OutputBinding{"store": binding, "closed": closed, "down": down, "slow": slow, "undialable": undialable,
-		"late": stubBinding{invoke: func(context.Context, *InvokeRequest) (*InvokeResponse, error) {
-			return nil, fmt.Errorf("late: %w", context.DeadlineExceeded)
-		}},
-		"odd": stubBinding{invoke: func(context.Context, *InvokeRequest) (*InvokeResponse, error) { return nil, errors.New("odd") }},
+	url := serve(t, map[string]OutputBinding{"store": binding, "closed": closed, "down": down, "slow": slow, "lossy": lossy,
+		"undialable": undialable, "strange": strange,
+		"canceled": failing(context.Canceled), "unavailable": failing(fmt.Errorf("remote: %w", ErrUnavailable)),
+		"late": failing(fmt.Errorf("late: %w", context.DeadlineExceeded)), "other": failing(errors.New("other")),
 	})
 	post := func(name, document string) (answered, string) {
 		return exchange(t, http.MethodPost, url+"/v1.0/bindings/"+name, document)
@@ -263,13 +311,13 @@ func TestHandlerErrors(t *testing.T) {
 	resp, body = post("store", get)
 	assertRefused(t, resp, body, 503, codeInvoke)
 
-	for name, status := range map[string]int{"closed": 503, "down": 503, "undialable": 503, "late": 504, "odd": 500} {
+	for name, status := range map[string]int{"closed": 503, "down": 503, "undialable": 503, "late": 504, "canceled": 504, "other": 500, "unavailable": 502, "strange": 502} {
 		resp, body = post(name, get)
 		assertRefused(t, resp, body, status, codeInvoke)
 	}
 	proxied.Proxies[0].SwallowReplies(true) // carried out, and nobody hears of it
 	for _, document := range []string{get, increment} {
-		resp, body = post("slow", document)
+		resp, body = post("lossy", document)
 		assertRefused(t, resp, body, 502, codeInvoke)
 	}
 	proxied.Proxies[0].SwallowReplies(false)
@@ -312,7 +360,9 @@ func TestHandlerResponses(t *testing.T) {
 		{&InvokeResponse{Data: []byte{}}, 200, http.Header{"Content-Type": {"application/json"}, "Content-Length": {"0"}}},
 		{&InvokeResponse{Data: []byte("hello"), ContentType: &contentType}, 200, http.Header{"Content-Type": {"text/plain"}, "Content-Length": {"5"}}},
 		{&InvokeResponse{Data: []byte("x"), Metadata: map[string]string{"split": "a\r\nSet-Cookie: b"}}, 200,
-			http.Header{"Content-Type": {"application/json"}, "Content-Length": {"1"}, "Metadata.split": {"a  Set-Cookie: b"}}},
+			http.Header{"Content-Type": {"application/json"}, "Content-Length": {"1"}}},
+		{&InvokeResponse{Data: []byte("x"), Metadata: map[string]string{"nul": "a\x00b", "no name": "x", "": "x", "good": "ü"}}, 200,
+			http.Header{"Content-Type": {"application/json"}, "Content-Length": {"1"}, "Metadata.": {"x"}, "Metadata.good": {"ü"}}},
 	} {
 		url := serve(t, map[string]OutputBinding{"a/b": stubBinding{invoke: func(context.Context, *InvokeRequest) (*InvokeResponse, error) {
 			return test.resp, nil
@@ -370,6 +420,42 @@ func TestHandlerHealth(t *testing.T) {
 		resp, body = exchange(t, http.MethodGet, serve(t, map[string]OutputBinding{"a": first, "b": well, "c": second})+path, "")
 		assert.Equal(t, "binding a: first\nbinding c: second", assertRefused(t, resp, body, 503, codeNotReady))
 	}
+	resp, body := exchange(t, http.MethodGet, serve(t, nil)+"/v1.0/bindings/store", "")
+	assertRefused(t, resp, body, 405, codeNoMethod)
+	resp, body = exchange(t, http.MethodPost, serve(t, nil)+"/v1.0/bindings/store", "")
+	assert.Equal(t, `no output binding "store": there are none`, assertRefused(t, resp, body, 404, codeInvoke))
+}
+
+// One after the other they could not both come to the meeting.
+func TestHandlerPingsAtOnce(t *testing.T) {
+	var meeting sync.WaitGroup
+	meeting.Add(2)
+	meets := stubBinding{pinged: func() {
+		meeting.Done()
+		meeting.Wait()
+	}}
+	panics := stubBinding{pinged: func() { panic("out of order") }}
+	resp, body := exchange(t, http.MethodGet, serve(t, map[string]OutputBinding{"a": meets, "b": meets, "c": panics})+"/v1.0/healthz", "")
+	assert.Equal(t, "binding c: Ping panicked: out of order", assertRefused(t, resp, body, 503, codeNotReady))
+}
+
+func TestHandlerSlowBody(t *testing.T) {
+	server := httptest.NewUnstartedServer(Handler(map[string]OutputBinding{"store": stubBinding{}}))
+	server.Config.ReadTimeout = 20 * time.Millisecond
+	server.Start()
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "POST /v1.0/bindings/store HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+	require.NoError(t, err)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	message := assertRefused(t, answered{resp.StatusCode, resp.Header}, string(body), 408, codeMalformed)
+	assert.Equal(t, "failed deserializing HTTP body: it did not come in time", message)
 }
 
 // Clients of daprd ask for its metadata before anything else.

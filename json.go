@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"strconv"
 	"strings"
@@ -45,7 +44,8 @@ const (
 // encoding/json shortens what a marshaler gives it: json.Marshal removes white space
 // between the tokens of Data and writes <, >, &, U+2028 and U+2029 within strings as
 // escapes, a json.Encoder with SetEscapeHTML(false) does the former only. The value
-// stays the same; who needs the same bytes calls this method.
+// stays the same; who needs the same bytes calls this method. A struct that embeds an
+// InvokeRequest is written and read as one, and its other fields are not: name the field.
 //
 // Metadata that is not UTF-8, which JSON cannot carry, and metadata that has the
 // entry [ContentEncodingField] "base64" already are a [*RequestError].
@@ -62,7 +62,8 @@ func (r InvokeRequest) MarshalJSON() ([]byte, error) {
 // absent. Nothing of b is kept.
 //
 // A member of another name or of the wrong type, one that is there twice, and text
-// that is no JSON are a [*RequestError] that names it; the request is then as it was.
+// that is no JSON (which json.Unmarshal refuses by itself) are a [*RequestError] that
+// says so; the request is then as it was.
 func (r *InvokeRequest) UnmarshalJSON(b []byte) error {
 	read, err := readDocument(b, operationMember)
 	if err != nil {
@@ -167,9 +168,9 @@ func document(name string, text *string, fields map[string]string, value []byte)
 
 // isJSON says whether data can stand in a document as it is and be found again.
 func isJSON(data []byte) bool {
-	const space = " \t\r\n"
-	return len(data) > 0 && !strings.ContainsRune(space, rune(data[0])) && !strings.ContainsRune(space, rune(data[len(data)-1])) &&
-		utf8.Valid(data) && json.Valid(data)
+	const deepest = 10000 // of a document that encoding/json takes
+	return len(data) > 0 && len(bytes.Trim(data, jsonSpace)) == len(data) &&
+		utf8.Valid(data) && json.Valid(data) && depthOf(data) < deepest
 }
 
 // saysBase64 says whether the entry of the metadata is the one that belongs to the JSON form.
@@ -188,52 +189,68 @@ type content struct {
 // of that name. It returns nil for null, which by the convention of encoding/json
 // changes nothing.
 func readDocument(b []byte, text string) (*content, error) {
-	if string(bytes.TrimSpace(b)) == "null" {
+	// Who calls UnmarshalJSON itself has not had it checked.
+	if err := json.Unmarshal(b, new(struct{})); errors.As(err, new(*json.SyntaxError)) {
+		return nil, fmt.Errorf("is no JSON: %w", err)
+	}
+	if kindOf(b) == "null" {
 		return nil, nil
 	}
-	var p content
-	inBase64 := false
-	err := eachMember(b, "", func(name string, value json.RawMessage) error {
+	var c content
+	inBase64, seen := false, map[string]bool{}
+	err := eachMember(b, "", func(name string, value []byte) error {
+		if seen[name] {
+			return fmt.Errorf("has the member %s twice", quoted(name))
+		}
+		seen[name] = true
 		var err error
 		switch name {
 		case text:
 			var s string
-			s, err = readString(name, value)
-			p.text = &s
+			if s, err = readString(value); err != nil {
+				return fmt.Errorf("has a member %s %w", name, err)
+			}
+			c.text = &s
 		case metadataMember:
-			p.metadata, inBase64, err = readMetadata(value)
+			c.metadata, inBase64, err = readMetadata(value)
 		case dataMember:
-			p.data = value
+			c.data = value
 		default:
 			err = fmt.Errorf("has the member %s, which it does not take (it takes %s, %s, %s)",
 				quoted(name), text, metadataMember, dataMember)
 		}
 		return err
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case inBase64 && c.data != nil:
+		c.data, err = readBase64(c.data)
+	default:
+		c.data = bytes.Clone(c.data)
 	}
-	if inBase64 {
-		p.data, err = readBase64(p.data)
-	}
-	return &p, err
+	return &c, err
 }
 
 // readMetadata reads the metadata, less the entry that belongs to the JSON form,
 // and says whether that was there.
-func readMetadata(b json.RawMessage) (metadata map[string]string, inBase64 bool, err error) {
-	if string(b) == "null" {
+func readMetadata(b []byte) (metadata map[string]string, inBase64 bool, err error) {
+	if kindOf(b) == "null" {
 		return nil, false, nil
 	}
 	metadata = map[string]string{}
-	err = eachMember(b, metadataMember, func(name string, value json.RawMessage) error {
-		text, err := readString(metadataMember+" "+quoted(name), value)
+	err = eachMember(b, metadataMember, func(name string, value []byte) error {
+		text, err := readString(value)
 		if err != nil {
-			return err
+			return fmt.Errorf("has a member metadata %s %w", quoted(name), err)
 		}
-		if saysBase64(name, text) {
+		_, twice := metadata[name]
+		switch {
+		case twice, inBase64 && saysBase64(name, text):
+			return fmt.Errorf("has the member %s of metadata twice", quoted(name))
+		case saysBase64(name, text):
 			inBase64 = true
-		} else {
+		default:
 			metadata[name] = text
 		}
 		return nil
@@ -245,89 +262,132 @@ func readMetadata(b json.RawMessage) (metadata map[string]string, inBase64 bool,
 }
 
 // readBase64 decodes the member "data" of a document that says it is base64.
-func readBase64(b json.RawMessage) ([]byte, error) {
-	const takes = `takes a string of base64 with "contentEncoding":"base64"`
-	if b == nil {
-		return nil, nil
+func readBase64(b []byte) ([]byte, error) {
+	text, err := readString(b)
+	if err == nil {
+		var data []byte
+		if data, err = base64.StdEncoding.Strict().DecodeString(text); err == nil {
+			return data, nil
+		}
 	}
-	text, err := readString(dataMember, b)
-	if err != nil {
-		return nil, fmt.Errorf("has a member data that %s, got %s", takes, kind(b))
-	}
-	data, err := base64.StdEncoding.Strict().DecodeString(text)
-	if err != nil {
-		var at base64.CorruptInputError
-		errors.As(err, &at)
-		return nil, fmt.Errorf("has a member data that %s, got something else at character %d", takes, int64(at)+1)
-	}
-	return data, nil
+	return nil, errors.New(`has a member data that takes a string of base64 (standard, with padding) with "contentEncoding":"base64", and is none`)
 }
 
-// eachMember calls do for the members of the object b, in their order. The object
-// is the named member of the document, or with "" the document itself.
-func eachMember(b []byte, name string, do func(name string, value json.RawMessage) error) error {
+// eachMember calls do for the members of the object b, which is valid JSON, in their
+// order; value is a part of b. The object is the named member of the document, or
+// with "" the document itself.
+func eachMember(b []byte, object string, do func(name string, value []byte) error) error {
 	that, of := "", ""
-	if name != "" {
-		that, of = "has a member "+name+" that ", " of "+name
+	if object != "" {
+		that, of = "has a member "+object+" that ", " of "+object
 	}
-	if k := kind(b); k != kindObject {
+	if k := kindOf(b); k != kindObject {
 		return fmt.Errorf("%stakes a JSON object, got %s", that, k)
 	}
-	decoder := json.NewDecoder(bytes.NewReader(b))
-	if _, err := decoder.Token(); err != nil { // the brace
-		return notJSON(err)
-	}
-	seen := map[string]bool{}
-	for decoder.More() {
-		key, err := decoder.Token()
+	b = skipSpace(skipSpace(b)[1:])
+	for b[0] != '}' {
+		n := valueLen(b)
+		name, err := readString(b[:n])
 		if err != nil {
-			return notJSON(err)
+			return fmt.Errorf("has a name%s %w", of, err)
 		}
-		name, _ := key.(string)
-		if seen[name] {
-			return fmt.Errorf("has the member %s%s twice", quoted(name), of)
-		}
-		seen[name] = true
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return notJSON(err)
-		}
-		if err := do(name, value); err != nil {
+		b = skipSpace(skipSpace(b[n:])[1:]) // and the colon
+		n = valueLen(b)
+		if err := do(name, b[:n:n]); err != nil {
 			return err
 		}
-	}
-	if _, err := decoder.Token(); err != nil { // the other brace
-		return notJSON(err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("has something behind its end")
+		if b = skipSpace(b[n:]); b[0] == ',' {
+			b = skipSpace(b[1:])
+		}
 	}
 	return nil
 }
 
-// notJSON says that a document is no JSON.
-func notJSON(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("is no JSON: it is cut off")
+const jsonSpace = " \t\r\n"
+
+func skipSpace(b []byte) []byte { return bytes.TrimLeft(b, jsonSpace) }
+
+// valueLen returns how long the value is that b, which is valid JSON, begins with.
+func valueLen(b []byte) int {
+	switch b[0] {
+	case '"':
+		return stringLen(b)
+	case '{', '[':
+		for i, depth := 0, 0; ; {
+			switch b[i] {
+			case '"':
+				i += stringLen(b[i:])
+				continue
+			case '{', '[':
+				depth++
+			case '}', ']':
+				depth--
+			}
+			if i++; depth == 0 {
+				return i
+			}
+		}
 	}
-	return fmt.Errorf("is no JSON: %w", err)
+	if end := bytes.IndexAny(b, ",}]"+jsonSpace); end >= 0 {
+		return end
+	}
+	return len(b)
+}
+
+// stringLen returns how long the string is, quotes and all, that b begins with.
+func stringLen(b []byte) int {
+	for i := 1; ; {
+		switch b[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			i += 2
+		default:
+			i++
+		}
+	}
+}
+
+// depthOf returns how deep lists and objects are in each other in b, which is valid JSON.
+func depthOf(b []byte) (deepest int) {
+	for i, depth := 0, 0; i < len(b); {
+		switch b[i] {
+		case '"':
+			i += stringLen(b[i:])
+			continue
+		case '{', '[':
+			depth++
+			deepest = max(deepest, depth)
+		case '}', ']':
+			depth--
+		}
+		i++
+	}
+	return deepest
 }
 
 // readString reads a string, and refuses what encoding/json would put U+FFFD in
 // place of: keys that differ must not become the same.
-func readString(name string, b json.RawMessage) (string, error) {
-	if k := kind(b); k != kindString {
-		return "", fmt.Errorf("has a member %s that takes a string, got %s", name, k)
+func readString(b []byte) (string, error) {
+	switch k := kindOf(b); {
+	case k != kindString:
+		return "", errors.New("that takes a string, got " + k)
+	case !utf8.Valid(b):
+		return "", errNotUTF8
+	case bytes.IndexByte(b, '\\') < 0:
+		return string(b[1 : len(b)-1]), nil
 	}
 	var text string
 	if err := json.Unmarshal(b, &text); err != nil {
-		return "", notJSON(err)
+		return "", err
 	}
-	if !utf8.Valid(b) || strings.ContainsRune(text, utf8.RuneError) && hasLoneSurrogate(b) {
-		return "", fmt.Errorf("has a member %s that is not UTF-8", name)
+	if strings.ContainsRune(text, utf8.RuneError) && hasLoneSurrogate(b) {
+		return "", errNotUTF8
 	}
 	return text, nil
 }
+
+var errNotUTF8 = errors.New("that is not UTF-8")
 
 // hasLoneSurrogate says whether a JSON string has an escape that is half a character.
 func hasLoneSurrogate(b []byte) bool {
@@ -372,13 +432,9 @@ const (
 	kindString = "a string"
 )
 
-// kind says what the JSON value that b begins with is.
-func kind(b []byte) string {
-	b = bytes.TrimLeft(b, " \t\r\n")
-	if len(b) == 0 {
-		return "nothing"
-	}
-	switch b[0] {
+// kindOf says what the JSON value that b begins with is.
+func kindOf(b []byte) string {
+	switch skipSpace(b)[0] {
 	case '{':
 		return kindObject
 	case '[':
@@ -389,8 +445,6 @@ func kind(b []byte) string {
 		return "null"
 	case 't', 'f':
 		return "a boolean"
-	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
-		return "a number"
 	}
-	return "something else"
+	return "a number"
 }

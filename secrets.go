@@ -221,7 +221,7 @@ func findSecret(data []byte, name, key string) (string, error) {
 		return "", errors.New(quoted(name) + " has no keys: leave the key out")
 	}
 	names := []string{}
-	_ = eachMember(under, "", func(name string, _ json.RawMessage) error {
+	_ = eachMember(under, "", func(name string, _ []byte) error {
 		names = append(names, name)
 		return nil
 	})
@@ -231,9 +231,9 @@ func findSecret(data []byte, name, key string) (string, error) {
 
 // findJSON returns what an object has at a path of names with colons between
 // them, or nil.
-func findJSON(object json.RawMessage, path string, depth int) (found json.RawMessage, err error) {
+func findJSON(object []byte, path string, depth int) (found []byte, err error) {
 	const deepest = 100 // each level is read once more
-	err = eachMember(object, "", func(name string, value json.RawMessage) error {
+	err = eachMember(object, "", func(name string, value []byte) error {
 		if name != path {
 			rest, ok := strings.CutPrefix(path, name+":")
 			if !ok || value[0] != '{' || depth == deepest {
@@ -253,7 +253,7 @@ func findJSON(object json.RawMessage, path string, depth int) (found json.RawMes
 }
 
 // scalarOf is the text of a secret in JSON, when it is one.
-func scalarOf(value json.RawMessage, path string, err error) (string, error) {
+func scalarOf(value []byte, path string, err error) (string, error) {
 	switch {
 	case err != nil:
 		return "", err

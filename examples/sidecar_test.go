@@ -72,7 +72,7 @@ func (s *sidecar) stop(t *testing.T) {
 func TestSidecarReadme(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {
-		require.Empty(t, os.Getenv("CI"), "curl is missing: make deps installs it")
+		require.NotEqual(t, "true", os.Getenv("CI"), "curl is missing: make deps installs it")
 		t.Skip("curl is missing: make deps installs it")
 	}
 	readme, err := os.ReadFile("sidecar/README.md")

@@ -39,6 +39,10 @@ func main() {
 	flag.StringVar(&options.secrets, "secrets", "env", "where secretKeyRef finds secrets: env, a JSON `file`, or a folder")
 	flag.StringVar(&options.listen, "listen", "127.0.0.1:3500", "the `address` to listen on")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "there are flags only, got %q: -h lists them\n", flag.Arg(0))
+		os.Exit(2)
+	}
 	options.token = os.Getenv("DAPR_API_TOKEN")
 	if err := run(options); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -52,6 +56,7 @@ type options struct{ components, secrets, listen, token string }
 func run(o options) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if o.components == "" && os.Getenv("REDIS_HOST") == "" {
 		address, end, err := startEmbedded()
 		if err != nil {
@@ -130,10 +135,14 @@ func serve(ctx context.Context, address string, handler http.Handler) error {
 	}
 	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	err = server.Shutdown(ending)
+	if err = server.Shutdown(ending); err != nil {
+		err = fmt.Errorf("requests were cut off: %w", errors.Join(err, server.Close()))
+	}
 	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
-	fmt.Println("stopped")
+	if err == nil {
+		fmt.Println("stopped")
+	}
 	return err
 }
