@@ -35,8 +35,9 @@ const (
 // Component is a Redis binding as a component file describes it. Make it with
 // [LoadComponents].
 //
-// fmt, log/slog and encoding/json show the names in Metadata and *** for the
-// values: any of them may be a secret.
+// fmt and log/slog show the names in Metadata and no values, encoding/json *** for
+// them: any may be a secret. But fmt shows all of a Component in an unexported
+// field of a struct that it prints, where it cannot ask what to show.
 type Component struct {
 	// Name is metadata.name, never empty: what applications call the binding by.
 	Name string
@@ -63,7 +64,11 @@ type Component struct {
 func (c Component) String() string {
 	text := "component " + quoted(c.Name) + " of type " + c.Type
 	if len(c.Metadata) > 0 {
-		text += " with " + strings.Join(slices.Sorted(maps.Keys(c.Metadata)), ", ")
+		names := slices.Sorted(maps.Keys(c.Metadata))
+		for i := range names {
+			names[i] = labelOf(names[i])
+		}
+		text += " with " + strings.Join(names, ", ")
 	}
 	return text
 }
@@ -125,9 +130,10 @@ func (e *ComponentError) Unwrap() error { return e.Err }
 // LoadComponents reads the Redis bindings of a stream of Dapr component files:
 // YAML documents with --- between them, in the order of the stream.
 //
-// It returns the documents of kind Component and type bindings.redis, and skips
-// those of other kinds and of other building blocks (state.*, pubsub.* and so
-// on). Another binding, or a type that is none, is an error: a runtime must not
+// It returns the documents of kind Component and type bindings.redis, those in a
+// List as kubectl writes it included, and skips those of other kinds, of an
+// apiVersion that is not dapr.io's, and of other building blocks (state.*,
+// pubsub.* and so on). Another binding, or a type that is none, is an error: a runtime must not
 // leave out silently what it was asked for. A stream without a Redis binding
 // is none. Keys that nobody knows are ignored, unless they are in an item of
 // spec.metadata or nearly spell one that is known.
@@ -186,7 +192,9 @@ type componentLoader struct {
 	mistakes []*ComponentError
 	tooMany  bool
 
-	line      int    // where the document begins
+	begin     int    // where the YAML document begins
+	line      int    // where the document, or in a List the item, begins
+	inList    bool   // of kind List
 	component string // its name, when that is known
 }
 
@@ -234,10 +242,10 @@ func (l *componentLoader) loadAll(data []byte) {
 			return
 		}
 		if err != nil {
-			l.fail(explainSyntax(data, err))
+			l.fail(explainSyntax(data, max(l.begin, 1), err))
 			return
 		}
-		l.line = document.Line
+		l.begin, l.line = document.Line, document.Line
 		l.load(document.Content[0])
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -82,6 +83,8 @@ func TestComponentValues(t *testing.T) {
 		`value: !!str 5`: "5", `value: !!int "5"`: "5", `value: !!float 5`: "5", `value: !!bool true`: "true", `value: ! x`: "x",
 		`value: !!null null`: "", `value: <<`: "<<", `value: "<<"`: "<<", `value: !<tag:yaml.org,2002:str> 1`: "1",
 		"value: |\n      a\n      b": "a\nb\n", "value: |-\n      a\n      b": "a\nb", "value: >\n      a\n      b": "a b\n", "value: a\n      b": "a b",
+		"value: h\n    secretKeyRef: {name: '', key: ''}\n    envRef: ''": "h", "value: null\n    secretKeyRef: {name: s}": "hunter2 of vault/s/s",
+		"value: ''\n    secretKeyRef:\n    envRef: HOST": "env:1", "value: ''\n    secretKeyRef: {name: ''}": "",
 		`secretKeyRef: {name: s}`: "hunter2 of vault/s/s", `secretKeyRef: {name: s, key: k}`: "hunter2 of vault/s/k", `secretKeyRef: {name: s, key: }`: "hunter2 of vault/s/s",
 		`envRef: HOST`: "env:1", `envRef: EMPTY`: "", `value: "{"`: "{", `value: "{}{x}{uuid{podname}"`: "{}{x}{uuid{podname}",
 	} {
@@ -107,7 +110,10 @@ func TestComponentForms(t *testing.T) {
 			"metadata: {name: b}\nx: &k redisDB\nspec:\n  type: bindings.redis\n  metadata:\n  - name: *k\n    value: &v 1\n  - {name: poolSize, value: *v}\n",
 			[]Component{{Name: "a", Line: 1, Scopes: []string{"a"}, SecretStore: "h", Metadata: map[string]string{"redisHost": "h"}},
 				{Name: "b", Line: 9, Metadata: map[string]string{"redisDB": "1", "poolSize": "1"}}}},
-		"items by alias": {"kind: Component\nmetadata: {name: a, labels: &l [&i {name: redisHost, value: h}, *i, *l]}\nspec: {type: bindings.redis, metadata: [*i]}", []Component{{Name: "a", Line: 1, Metadata: map[string]string{"redisHost": "h"}}}},
+		"a list": {"apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Secret}\n- apiVersion: dapr.io/v1alpha1\n  kind: Component\n  metadata: {name: a}\n  spec: {type: bindings.redis}\n---\nkind: ComponentList\nitems:\n",
+			[]Component{{Name: "a", Line: 5}}},
+		"components of others": {"apiVersion: backstage.io/v1alpha1\nkind: Component\nspec: {type: service}\n---\napiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component", nil},
+		"items by alias":       {"kind: Component\nmetadata: {name: a, labels: &l [&i {name: redisHost, value: h}, *i, *l]}\nspec: {type: bindings.redis, metadata: [*i]}", []Component{{Name: "a", Line: 1, Metadata: map[string]string{"redisHost": "h"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for i := range test.want {
@@ -146,10 +152,27 @@ var componentErrors = map[string]struct {
 	"kind twice":        {"kind: Component\nkind: Deployment", []string{"line 2: kind is given twice: the first is at line 1"}},
 	"kind is no string": {"kind: [hunter2]", []string{"line 1: kind is no string: write one, in quotes if it looks like a number, a boolean or a date"}},
 	"kind misspelt":     {"a: b\nkind: component", []string{`line 2: kind is "component": did you mean Component?`}},
-	"list":              {"kind: List\nitems: []", []string{"line 1: kind is List: write its items as documents, with --- between them"}},
-	"no mapping":        {"- hunter2", []string{"line 1: a document takes a mapping with kind, metadata and spec"}},
-	"a word":            {"kind: X\n---\nhunter2", []string{"line 3: a document takes a mapping with kind, metadata and spec"}},
-	"tagged document":   {"!hunter2\nkind: Component", []string{"line 1: a document takes a mapping with kind, metadata and spec"}},
+	"bad items":         {"kind: List\nitems: hunter2", []string{"line 2: items takes a list"}},
+	"list in a list":    {"kind: List\nitems: &l\n- {kind: ComponentList, items: *l}", []string{"line 3: kind is ComponentList within another"}},
+	"items of a list": {"kind: List\nitems:\n- kind: Component\n  metadata: {name: a}\n  spec: {type: bindings.redis, metadata: [{name: x}]}\n- kind: Component\n- hunter2\n---\n{", []string{
+		`line 5: component "a": "x": takes one of value, secretKeyRef and envRef`, "line 6: metadata.name is missing or empty",
+		"line 6: spec is missing: it takes type bindings.redis", "line 7: a document takes a mapping with kind, metadata and spec",
+		"line 9: this is no YAML: did not find expected node content"}},
+	"apiVersion": {"apiVersion: dapr.io/v7\nkind: Component\n---\napiVersion: [hunter2]\nkind: Component", []string{`line 1: apiVersion is "dapr.io/v7": it takes dapr.io/v1alpha1`,
+		"line 4: apiVersion is no string: write one, in quotes if it looks like a number, a boolean or a date"}},
+	"a key of nothing": {redisComponent("  - {name: redisHost, value: h, \"\": hunter2}\n"), []string{
+		`line 7: component "cache": an item of spec.metadata has a key that is none of name, value, secretKeyRef, envRef`}},
+	"the name of another": {redisComponent("") + "---\nkind: Component\n", []string{"line 7: metadata.name is missing or empty", "line 7: spec is missing: it takes type bindings.redis"}},
+	"behind much":         {strings.Repeat("kind: X\n---\n", 8000) + redisComponent("  - name: a\n   - b\n"), []string{"line 16008: this is no YAML: did not find expected key"}},
+	"an alias behind much": {strings.Repeat("kind: X\n---\n", 8000) + "a: *hunter2", []string{
+		"line 16001: this is no YAML: " + noAnchor}},
+	"in a large document":  {"kind: X\n---\na: b\n" + strings.Repeat("# x\n", 20000) + "b: *hunter2\n", []string{"line 20004: this is no YAML: " + noAnchor}},
+	"two byte order marks": {"\ufeff\ufeff%TAG !a! hunter2\n---\n", []string{"line 1: %TAG directives are not taken"}},
+	"two full places": {redisComponent("  - name: a\n    value: hunter2\n    secretKeyRef: {name: x, key: ''}\n"), []string{
+		`line 7: component "cache": "a": has value and secretKeyRef, and takes one of value, secretKeyRef and envRef`}},
+	"no mapping":      {"- hunter2", []string{"line 1: a document takes a mapping with kind, metadata and spec"}},
+	"a word":          {"kind: X\n---\nhunter2", []string{"line 3: a document takes a mapping with kind, metadata and spec"}},
+	"tagged document": {"!hunter2\nkind: Component", []string{"line 1: a document takes a mapping with kind, metadata and spec"}},
 	"empty component": {"kind: Component", []string{"line 1: metadata.name is missing or empty",
 		"line 1: spec is missing: it takes type bindings.redis"}},
 	"null parts": {"kind: Component\nmetadata:\nspec:\n", []string{"line 2: metadata.name is missing or empty",
@@ -185,7 +208,7 @@ var componentErrors = map[string]struct {
 		`line 7: component "cache": an item of spec.metadata takes a mapping with name and value, secretKeyRef or envRef`,
 		`line 8: component "cache": an item of spec.metadata takes a mapping with name and value, secretKeyRef or envRef`,
 		`line 9: component "cache": an item of spec.metadata takes a mapping with name and value, secretKeyRef or envRef`,
-		`line 10: component "cache": an item of spec.metadata has a key that is none of name, value, secretKeyRef, envRef (and a space must follow the colon)`}},
+		`line 10: component "cache": an item of spec.metadata has a key that is none of name, value, secretKeyRef, envRef`}},
 	"no value": {redisComponent("  - name: redisHost\n  - {value: x}\n  - {}\n"), []string{`line 7: component "cache": redisHost: takes one of value, secretKeyRef and envRef`,
 		`line 8: component "cache": an item of spec.metadata has no name`, `line 9: component "cache": an item of spec.metadata has no name`,
 		`line 9: component "cache": an item without a name: takes one of value, secretKeyRef and envRef`}},
@@ -200,7 +223,7 @@ var componentErrors = map[string]struct {
 	"wrong values": {redisComponent("  - name: a\n    value: [hunter2]\n  - name: b\n    value: {hunter2: x}\n  - name: c\n    value: !!binary aHVudGVyMg==\n" +
 		"  - name: d\n    value: !hunter2\n  - name: e\n    value: &hunter2\n  - name: f\n    value: !!int hunter2\n  - name: [hunter2]\n    value: x\n"), []string{
 		`line 8: component "cache": "a": value is a list: it takes a string, number or boolean`,
-		`line 10: component "cache": "b": value is a mapping: it takes a string, number or boolean`,
+		`line 10: component "cache": "b": value is a mapping: it takes a string, number or boolean; what begins with { must be in quotes`,
 		`line 12: component "cache": "c": value has a YAML tag that is not taken; what begins with ! must be in quotes`,
 		`line 14: component "cache": "d": value has a YAML tag that is not taken; what begins with ! must be in quotes`,
 		`line 16: component "cache": "e": value is an anchor and nothing else; what begins with & must be in quotes`,
@@ -216,7 +239,7 @@ var componentErrors = map[string]struct {
 		`line 13: component "cache": clientCert: secret "missing", key "k", store "vault": vault: file does not exist`,
 		`line 16: component "cache": "x": secretKeyRef has the key "kee": did you mean key?`,
 		`line 18: component "cache": "y": the key in secretKeyRef is no string: write one, in quotes if it looks like a number, a boolean or a date`,
-		`line 20: component "cache": "z": secretKeyRef has a key that is none of name, key (and a space must follow the colon)`}},
+		`line 20: component "cache": "z": secretKeyRef has a key that is none of name, key`}},
 	"environment": {redisComponent("  - name: a\n    envRef: UNSET_VARIABLE\n  - name: b\n    envRef: DAPR_API_TOKEN\n  - name: c\n    envRef: app_api_token\n  - name: d\n    envRef:\n  - name: e\n    envRef: 5\n"), []string{
 		`line 8: component "cache": "a": envRef: the environment variable "UNSET_VARIABLE" is not set`,
 		`line 10: component "cache": "b": envRef: the environment variable "DAPR_API_TOKEN" is refused, as DAPR_* and APP_API_TOKEN are`,
@@ -417,9 +440,13 @@ func TestComponentHostileInput(t *testing.T) {
 	assert.Nil(t, components)
 	assert.ErrorContains(t, err, "an item of scopes is no string")
 	for _, unit := range []string{"[", "{", "- ", "? ", "a: &a ", "[a, ", "{a, ", "{a: {", "---\n", "---\na\n", "- #\n", "?\n", "a:\n", "a:\n #\n", "*a ", "!a ", "%a\n", "\t", " ", "\n", "\r", "'\n", "{uuid}"} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		_, err := load(strings.Repeat(unit, MaxComponentFileSize/len(unit)))
+		runtime.ReadMemStats(&after)
 		var bad *ComponentError
 		assert.True(t, err == nil || errors.As(err, &bad), unit)
+		assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(512<<20), "%q", unit)
 	}
 	_, err = load(redisComponent("  - &i {name: a, value: b}\n") + strings.Repeat("  - *i\n", 50000))
 	assert.ErrorContains(t, err, "has more mistakes than these 100")

@@ -34,12 +34,48 @@ func (l *componentLoader) loadKind(root *yaml.Node, at entry) {
 	switch kind, ok := l.text(at, "kind"); {
 	case !ok:
 	case kind == "Component":
-		l.loadComponent(root)
-	case kind == "List", kind == "ComponentList":
-		l.fail(at.line, "kind is "+kind+": write its items as documents, with --- between them")
+		if l.isDapr(root) {
+			l.loadComponent(root)
+		}
+	case kind == "List", kind == "ComponentList": // what kubectl get writes
+		if l.inList {
+			l.fail(at.line, "kind is "+kind+" within another")
+			return
+		}
+		l.inList = true
+		for _, items := range valuesOf(root, "items") {
+			if !items.isNull() && !items.is(yaml.SequenceNode) {
+				l.fail(items.line, "items takes a list")
+				continue
+			}
+			for _, item := range items.Content {
+				l.component, l.line = "", item.Line
+				l.load(entryOf(item).Node)
+			}
+		}
+		l.inList = false
 	case nearest(kind, 2, "Component") != "":
 		l.fail(at.line, "kind is "+quoted(kind)+": did you mean Component?")
 	}
+}
+
+// isDapr says whether a document of kind Component is Dapr's: others have that
+// kind, too. One without apiVersion is.
+func (l *componentLoader) isDapr(root *yaml.Node) bool {
+	const group, version = "dapr.io/", "v1alpha1"
+	for _, at := range valuesOf(root, "apiVersion") {
+		is, ok := l.text(at, "apiVersion")
+		switch {
+		case !ok:
+			return false
+		case strings.HasPrefix(is, group) && is != group+version:
+			l.fail(at.line, "apiVersion is "+quoted(is)+": it takes "+group+version)
+			return false
+		case is != "" && !strings.HasPrefix(is, group):
+			return false
+		}
+	}
+	return true
 }
 
 // loadComponent reads a document of kind Component.

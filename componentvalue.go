@@ -32,8 +32,16 @@ func (l *componentLoader) itemValue(item map[string]entry, line int, label, stor
 	const takes = "one of value, secretKeyRef and envRef"
 	var has []string
 	for _, key := range []string{"value", "secretKeyRef", "envRef"} {
-		if _, given := item[key]; given {
+		if at, given := item[key]; given && !at.isUnused() {
 			has = append(has, key)
+		}
+	}
+	if len(has) == 0 { // an empty value is one, when there is nothing else
+		for _, key := range []string{"value", "secretKeyRef", "envRef"} {
+			if _, given := item[key]; given {
+				has = []string{key}
+				break
+			}
 		}
 	}
 	switch {
@@ -58,6 +66,23 @@ func (l *componentLoader) itemValue(item map[string]entry, line int, label, stor
 	}
 }
 
+// isUnused says whether a place for a value has none: programs that write component
+// files fill in all places, an unused secretKeyRef with an empty name and key.
+func (e entry) isUnused() bool {
+	if e.isNull() || e.Kind == yaml.ScalarNode && e.Value == "" && e.Anchor == "" && e.Style&yaml.TaggedStyle == 0 {
+		return true
+	}
+	if e.Kind != yaml.MappingNode {
+		return false
+	}
+	for _, node := range e.Content {
+		if at := entryOf(node); at.Value != "name" && at.Value != "key" && !at.isUnused() || at.Kind != yaml.ScalarNode {
+			return false
+		}
+	}
+	return true
+}
+
 // scalar returns a value as it is written, or what is wrong with it.
 func scalar(node *yaml.Node) (value, reason string) {
 	const takes = ": it takes a string, number or boolean"
@@ -67,7 +92,7 @@ func scalar(node *yaml.Node) (value, reason string) {
 	case node.Kind == yaml.SequenceNode:
 		return "", "is a list" + takes
 	case node.Kind == yaml.MappingNode:
-		return "", "is a mapping" + takes
+		return "", "is a mapping" + takes + "; what begins with { must be in quotes"
 	case node.Tag == "!!str", node.Tag == "!!merge" && node.Style&yaml.TaggedStyle == 0: // a plain <<
 		return node.Value, ""
 	case node.Tag != means && (node.Tag != "!!float" || means != "!!int"):
@@ -108,7 +133,7 @@ func (l *componentLoader) secretValue(at entry, label, store string) (value stri
 	if ok && name == "" {
 		l.fail(at.line, label+": secretKeyRef has no name")
 	}
-	if len(l.mistakes) > before || l.tooMany {
+	if len(l.mistakes) > before {
 		return "", false
 	}
 	ref := secretRef{store, name, cmp.Or(key, name)}

@@ -61,7 +61,7 @@ func environment(name string) (string, error) {
 // one and no more. It has one store, whatever its name.
 //
 // Files are read at each call, and only regular ones within dir, wherever
-// symbolic links lead, of at most [MaxSecretFileSize]; all else is an error,
+// relative symbolic links lead, of at most [MaxSecretFileSize]; all else is an error,
 // which shows paths and names of keys. Any number of goroutines may use it.
 func FolderSecrets(dir string) SecretResolver {
 	return func(_, name, key string) (string, error) {
@@ -89,6 +89,9 @@ func FolderSecrets(dir string) SecretResolver {
 		}
 		data, err := readSecretFile(files, file, filepath.Join(dir, file))
 		if errors.Is(err, fs.ErrNotExist) {
+			if _, err := fs.Stat(files, name); err != nil && key == name {
+				return "", fileError("neither "+filepath.Join(dir, name)+" nor "+filepath.Join(dir, file), err)
+			}
 			return "", fmt.Errorf("%w%s", err, keysIn(files, name))
 		}
 		if err != nil {
@@ -180,8 +183,9 @@ func listKeys(names []string) string {
 // [MaxSecretFileSize]. Errors show its path and the names in it. Any number of
 // goroutines may use it.
 func FileSecrets(path string) SecretResolver {
+	dir, file := filepath.Split(path)
 	return func(_, name, key string) (string, error) {
-		data, err := readSecretFile(os.DirFS(filepath.Dir(path)), filepath.Base(path), path)
+		data, err := readSecretFile(os.DirFS(cmp.Or(dir, ".")), file, path)
 		if err != nil {
 			return "", err
 		}
@@ -258,9 +262,11 @@ func scalarOf(value []byte, path string, err error) (string, error) {
 	case err != nil:
 		return "", err
 	case value[0] == '"':
-		var text string
-		err := json.Unmarshal(value, &text)
-		return text, err
+		text, err := readString(value)
+		if err != nil {
+			return "", fmt.Errorf("has %s %w", quoted(path), err)
+		}
+		return text, nil
 	case strings.ContainsRune("{[n", rune(value[0])):
 		return "", errors.New(quoted(path) + " takes a string, number or boolean, not an object, list or null")
 	}

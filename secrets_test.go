@@ -85,7 +85,7 @@ func TestFolderSecrets(t *testing.T) {
 		{"redis", "", "", `DIR/redis/redis: no such file or directory; the keys there are "password", "username"`},
 		{"redis", "pasword", "", `DIR/redis/pasword: no such file or directory; the keys there are "password", "username"`},
 		{"empty", "", "", "DIR/empty/empty: no such file or directory"},
-		{"nothing", "", "", "DIR/nothing/nothing: no such file or directory"},
+		{"nothing", "", "", "neither DIR/nothing nor DIR/nothing/nothing: no such file or directory"},
 		{"folders", "in", "", "DIR/folders/in is a folder: it takes a file"},
 		{"..", "", "", `the name or key ".." is no file name`},
 		{"redis", "..", "", `the name or key ".." is no file name`},

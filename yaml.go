@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -26,7 +27,7 @@ func unreadable(data []byte) (line int, reason string) {
 			return line, "there is a NUL byte: if this is UTF-16, save it as UTF-8"
 		case c < ' ' && c != '\t' && c != '\n' && c != '\r', c > '~' && c < '\u00a0' && c != '\u0085', c == '\ufffe', c == '\uffff':
 			return line, fmt.Sprintf("there is the character %U, which YAML does not take", c)
-		case c == '%' && strings.ContainsRune("\n\r\u0085\u2028\u2029", before) && bytes.HasPrefix(data, []byte("%TAG")):
+		case c == '%' && strings.ContainsRune("\n\r\u0085\u2028\u2029\ufeff", before) && bytes.HasPrefix(data, []byte("%TAG")):
 			// It makes a long text of each short tag, gigabytes in all. No tag of one's own is taken, anyway.
 			return line, "%TAG directives are not taken"
 		case c == '\n':
@@ -49,8 +50,9 @@ func decodeNode(decoder *yaml.Decoder) (document *yaml.Node, err error) {
 	return document, decoder.Decode(document)
 }
 
-// explainSyntax says where the data is no YAML, and why.
-func explainSyntax(data []byte, err error) (line int, reason string) {
+// explainSyntax says where the data is no YAML, and why. The documents before the
+// line from are.
+func explainSyntax(data []byte, from int, err error) (line int, reason string) {
 	reason = strings.TrimPrefix(err.Error(), "yaml: ")
 	if at, rest, ok := strings.Cut(strings.TrimPrefix(reason, "line "), ": "); ok {
 		if n, err := strconv.Atoi(at); err == nil {
@@ -58,20 +60,31 @@ func explainSyntax(data []byte, err error) (line int, reason string) {
 		}
 	}
 	// The parser's line is often that of what the mistake is in, or missing. The
-	// mistake is where the shortest beginning of the text ends that has it. For a
-	// text larger than any component file is, that would take seconds.
-	var ends []int
-	for part := range bytes.Lines(data) {
-		ends = append(ends, len(part))
-		if n := len(ends); n > 1 {
-			ends[n-1] += ends[n-2]
-		}
+	// mistake is where the shortest beginning of the text ends that has it. For
+	// documents larger than any component is, that would take seconds. Those before
+	// it need not be read again: empty lines stand for them.
+	at := 0
+	for range from - 1 {
+		at += 1 + bytes.IndexByte(data[at:], '\n')
 	}
-	if len(data) <= 64<<10 {
-		line = 1 + sort.Search(len(ends)-1, func(i int) bool { return syntaxError(data[:ends[i]]) == err.Error() })
+	data = append(bytes.Repeat([]byte("\n"), from-1), data[at:]...)
+	ends := []int{0}
+	for part := range bytes.Lines(data) {
+		ends = append(ends, ends[len(ends)-1]+len(part))
+	}
+	last := len(ends) - 1
+	if len(data)-from <= 64<<10 {
+		line = from + sort.Search(last-from, func(i int) bool { return syntaxError(data[:ends[from+i]]) == err.Error() })
+	}
+	if _, name, ok := strings.Cut(reason, "unknown anchor '"); ok && line == 0 {
+		name, _, _ = strings.Cut(name, "'")
+		line = 1 + bytes.Count(data[:max(0, bytes.Index(data, []byte("*"+name)))], []byte("\n"))
+	}
+	if line < from || line > last {
+		line = from
 	}
 	switch {
-	case line > 0 && line <= len(ends) && isTabbed(data[:ends[line-1]]):
+	case isTabbed(data[:ends[line]]):
 		reason = "the line is indented with a tab, and YAML takes spaces"
 	case strings.HasPrefix(reason, "unknown anchor"): // and its name, which may be a password
 		reason = noAnchor
@@ -105,7 +118,7 @@ func isTabbed(data []byte) bool {
 // foreignAlias returns an alias whose anchor is in another document: in YAML
 // they end with theirs, in the parser they do not.
 func (l *componentLoader) foreignAlias(node *yaml.Node) *yaml.Node {
-	if node.Kind == yaml.AliasNode && node.Alias.Line < l.line {
+	if node.Kind == yaml.AliasNode && node.Alias.Line < l.begin {
 		return node
 	}
 	for _, child := range node.Content {
@@ -137,8 +150,17 @@ func (e entry) isNull() bool {
 
 // is says whether the node is of the kind, and has no tag that makes something else of it.
 func (e entry) is(kind yaml.Kind) bool {
-	tag := map[yaml.Kind]string{yaml.MappingNode: "!!map", yaml.SequenceNode: "!!seq", yaml.ScalarNode: "!!str"}[kind]
-	return e.Node != nil && e.Kind == kind && e.Tag == tag
+	if e.Node == nil || e.Kind != kind {
+		return false
+	}
+	switch kind {
+	case yaml.MappingNode:
+		return e.Tag == "!!map"
+	case yaml.SequenceNode:
+		return e.Tag == "!!seq"
+	default:
+		return e.Tag == "!!str"
+	}
 }
 
 // text reads what takes a string. It is empty when there is none.
@@ -188,7 +210,7 @@ func (l *componentLoader) mapping(document map[string]entry, name string, known 
 // entries reads the known keys of a mapping.
 func (l *componentLoader) entries(mapping *yaml.Node, what string, open bool, known ...string) map[string]entry {
 	entries, lines := map[string]entry{}, map[string]int{}
-	for i := 0; i+1 < len(mapping.Content) && !l.tooMany; i += 2 {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		key, value := entryOf(mapping.Content[i]), entryOf(mapping.Content[i+1])
 		if key.Kind != yaml.ScalarNode {
 			l.fail(key.line, what+" has a key that is no string")
@@ -196,22 +218,27 @@ func (l *componentLoader) entries(mapping *yaml.Node, what string, open bool, kn
 		}
 		first, twice := lines[key.Value]
 		lines[key.Value] = key.line
+		isKnown := slices.Contains(known, key.Value)
 		near := nearest(key.Value, 2, known...)
 		// A key is shown only when it is one that is known, or nearly: in
 		// {name: redisPassword, value:hunter2} it is one that holds the value.
 		switch {
 		case key.Tag == "!!merge":
 			l.fail(key.line, what+" has a merge key (<<): write out what it stands for")
-		case twice && near == key.Value:
-			l.fail(key.line, what+" has "+near+" twice: the first is at line "+strconv.Itoa(first))
+		case twice && isKnown:
+			l.fail(key.line, what+" has "+key.Value+" twice: the first is at line "+strconv.Itoa(first))
 		case twice:
 			l.fail(key.line, what+" has a key twice: the first is at line "+strconv.Itoa(first))
-		case near == key.Value:
-			entries[near] = value
+		case isKnown:
+			entries[key.Value] = value
 		case near != "" && (!open || nearest(key.Value, 1, near) != "" || len(near) > 5):
 			l.fail(key.line, what+" has the key "+quoted(key.Value)+": did you mean "+near+"?")
 		case !open:
-			l.fail(key.line, what+" has a key that is none of "+strings.Join(known, ", ")+" (and a space must follow the colon)")
+			advice := ""
+			if strings.Contains(key.Value, ":") {
+				advice = " (and a space must follow the colon)"
+			}
+			l.fail(key.line, what+" has a key that is none of "+strings.Join(known, ", ")+advice)
 		}
 	}
 	return entries

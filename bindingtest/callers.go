@@ -20,7 +20,7 @@ func servesManyCallers(c *check) {
 		for round := range rounds {
 			want := fmt.Appendf(nil, "caller %d, round %d", i, round)
 			if round%2 == 1 {
-				want = append(want, bytes.Repeat([]byte{byte(i)}, 8<<10)...)
+				want = append(want, bytes.Repeat([]byte(key), 256)...)
 			}
 			for _, step := range []struct {
 				req  *redisbinding.InvokeRequest

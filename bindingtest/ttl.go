@@ -63,9 +63,10 @@ func (c *check) lives(rule, key string, ttl time.Duration, begin time.Time) {
 	}
 }
 
-// passes lets so much time pass by the clock of the binding.
-func (c *check) passes(d time.Duration) {
+// passes lets 100ms pass by the clock of the binding.
+func (c *check) passes() {
 	c.Helper()
+	const d = 100 * time.Millisecond
 	key := c.key("clock")
 	c.ends("a create with a TTL", key, d, create(key, "value", ttlField, d.String()))
 }
@@ -110,16 +111,16 @@ func takesTTLs(c *check) {
 
 func createReplacesTTL(c *check) {
 	key := c.key("key")
-	const short, longer = 50 * time.Millisecond, 100 * time.Millisecond
+	const short = 50 * time.Millisecond
 
 	c.must(create(key, "one", ttlField, short.String()))
 	c.must(create(key, "two"))
-	c.passes(longer)
+	c.passes()
 	c.holds("a create without a TTL leaves none of an earlier create", key, []byte("two"))
 
 	c.must(create(key, "one", ttlField, short.String()))
 	c.must(create(key, "two", ttlField, longTTL))
-	c.passes(longer)
+	c.passes()
 	c.holds("a create with a longer TTL replaces the shorter one", key, []byte("two"))
 
 	c.ends("a create with a TTL replaces a longer one", key, short,
