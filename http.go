@@ -250,21 +250,20 @@ func answer(w http.ResponseWriter, resp *InvokeResponse) {
 // health pings all bindings at once. What is wrong with them is for those who may call them.
 func (h *handler) health(w http.ResponseWriter, r *http.Request, authorized bool) {
 	names := h.names()
-	wrong := make([]error, len(names))
+	wrong, panics := make([]error, len(names)), make([]any, len(names))
 	var pings sync.WaitGroup
 	for i, name := range names {
 		pings.Go(func() {
-			defer func() { // net/http does so for the goroutine it knows of
-				if p := recover(); p != nil {
-					wrong[i] = fmt.Errorf("binding %s: Ping panicked: %v", name, p)
-				}
-			}()
+			defer func() { panics[i] = recover() }()
 			if err := h.bindings[name].Ping(r.Context()); err != nil {
 				wrong[i] = fmt.Errorf("binding %s: %w", name, err)
 			}
 		})
 	}
 	pings.Wait()
+	if i := slices.IndexFunc(panics, func(p any) bool { return p != nil }); i >= 0 {
+		panic(panics[i]) // on the goroutine of the request, whose panics net/http recovers and logs
+	}
 	switch err := errors.Join(wrong...); {
 	case err == nil:
 		w.WriteHeader(http.StatusNoContent)

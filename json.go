@@ -48,7 +48,8 @@ const (
 // InvokeRequest is written and read as one, and its other fields are not: name the field.
 //
 // Metadata that is not UTF-8, which JSON cannot carry, and metadata that has the
-// entry [ContentEncodingField] "base64" already are a [*RequestError].
+// entry [ContentEncodingField] already, with "base64" or beside data that is no JSON,
+// are a [*RequestError].
 func (r InvokeRequest) MarshalJSON() ([]byte, error) {
 	operation, metadata, data, err := document(operationMember, (*string)(&r.Operation), r.Metadata, r.Data)
 	if err != nil {
@@ -189,9 +190,8 @@ type content struct {
 // of that name. It returns nil for null, which by the convention of encoding/json
 // changes nothing.
 func readDocument(b []byte, text string) (*content, error) {
-	// Who calls UnmarshalJSON itself has not had it checked.
-	if err := json.Unmarshal(b, new(struct{})); errors.As(err, new(*json.SyntaxError)) {
-		return nil, fmt.Errorf("is no JSON: %w", err)
+	if !json.Valid(b) { // of who calls UnmarshalJSON himself
+		return nil, fmt.Errorf("is no JSON: %w", json.Unmarshal(b, new(json.RawMessage)))
 	}
 	if kindOf(b) == "null" {
 		return nil, nil
