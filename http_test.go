@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -295,8 +296,9 @@ func TestHandlerErrors(t *testing.T) {
 
 	url := serve(t, map[string]OutputBinding{"store": binding, "closed": closed, "down": down, "slow": slow, "lossy": lossy,
 		"undialable": undialable, "strange": strange,
-		"canceled": failing(context.Canceled), "unavailable": failing(fmt.Errorf("remote: %w", ErrUnavailable)),
-		"late": failing(fmt.Errorf("late: %w", context.DeadlineExceeded)), "other": failing(errors.New("other")),
+		"canceled": failing(context.Canceled), "busy": failing(redis.ErrPoolTimeout), "tokenless": failing(ErrNoToken),
+		"unavailable": failing(fmt.Errorf("remote: %w", ErrUnavailable)),
+		"late":        failing(fmt.Errorf("late: %w", context.DeadlineExceeded)), "other": failing(errors.New("other")),
 	})
 	post := func(name, document string) (answered, string) {
 		return exchange(t, http.MethodPost, url+"/v1.0/bindings/"+name, document)
@@ -311,7 +313,7 @@ func TestHandlerErrors(t *testing.T) {
 	resp, body = post("store", get)
 	assertRefused(t, resp, body, 503, codeInvoke)
 
-	for name, status := range map[string]int{"closed": 503, "down": 503, "undialable": 503, "late": 504, "canceled": 504, "other": 500, "unavailable": 502, "strange": 502} {
+	for name, status := range map[string]int{"closed": 503, "down": 503, "busy": 503, "tokenless": 503, "undialable": 503, "late": 504, "canceled": 504, "other": 500, "unavailable": 502, "strange": 502} {
 		resp, body = post(name, get)
 		assertRefused(t, resp, body, status, codeInvoke)
 	}
@@ -405,8 +407,10 @@ func TestHandlerToken(t *testing.T) {
 	resp, body = exchange(t, http.MethodGet, url+"/v1.0/healthz", "", APITokenHeader, "s3cret")
 	assert.Contains(t, assertRefused(t, resp, body, 503, codeNotReady), "binding store: redisbinding: ping: ")
 
-	resp, _ = exchange(t, http.MethodGet, serve(t, bindings, WithAPIToken(""))+"/v1.0/metadata", "")
-	assert.Equal(t, 200, resp.StatusCode, "an empty token is none")
+	for _, headers := range [][]string{nil, {APITokenHeader, "any"}} {
+		resp, _ = exchange(t, http.MethodGet, serve(t, bindings, WithAPIToken(""))+"/v1.0/metadata", "", headers...)
+		assert.Equal(t, 200, resp.StatusCode, "an empty token is none")
+	}
 }
 
 func TestHandlerHealth(t *testing.T) {

@@ -116,6 +116,16 @@ func TestDataKeepsItsBytes(t *testing.T) {
 	}
 }
 
+func TestDataIsACopy(t *testing.T) {
+	document := []byte(`{"metadata":{"key":"k"},"data":"value"}`)
+	var req InvokeRequest
+	require.NoError(t, req.UnmarshalJSON(document))
+	for i := range document {
+		document[i] = 'X'
+	}
+	assert.Equal(t, InvokeRequest{Metadata: map[string]string{"key": "k"}, Data: []byte(`"value"`)}, req)
+}
+
 // Of what a marshaler writes, an Encoder without HTML escapes keeps what stands in strings.
 func TestDataThroughAnEncoder(t *testing.T) {
 	var out bytes.Buffer
