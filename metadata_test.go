@@ -7,6 +7,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -400,6 +401,23 @@ func TestUnknownFields(t *testing.T) {
 		"redisbinding: metadata field direction: is not known\n"+
 		"redisbinding: metadata field pool_size: is not known: did you mean poolSize?\n"+
 		"redisbinding: metadata field redisHots: is not known: did you mean redisHost?")
+}
+
+// Whoever sends hundreds of fields is not misspelling, and does not fill the log.
+func TestManyUnknownFields(t *testing.T) {
+	metadata := localhost()
+	for i := range 201 {
+		metadata["field"+strconv.Itoa(i)] = "x"
+	}
+	var log bytes.Buffer
+	binding, err := NewRedisBinding(metadata, WithLazyConnect(), WithLogger(testLogger(&log)))
+	require.NoError(t, err)
+	require.NoError(t, binding.Close())
+	assert.Equal(t, 100, strings.Count(log.String(), `"redisbinding: unknown metadata field"`))
+	assert.Contains(t, log.String(), `"redisbinding: more unknown metadata fields" count=101`)
+
+	_, err = NewRedisBinding(metadata, WithLazyConnect(), WithStrictMetadata())
+	assert.Len(t, err.(interface{ Unwrap() []error }).Unwrap(), 100)
 }
 
 func TestMetadataPrintsNoSecret(t *testing.T) {

@@ -214,6 +214,11 @@ func TestFileSecretsErrors(t *testing.T) {
 	_, err := findSecret([]byte("x"), "a", "a")
 	assert.NotErrorAs(t, err, &syntax)
 
+	// Behind a link .. is the folder of what it leads to, as for the system.
+	linked := writeFiles(t, map[string]string{"real/s.json": `{"a": "1"}`, "s.json": `{"a": "2"}`, "real/sub/x": ""})
+	require.NoError(t, os.Symlink(filepath.Join(linked, "real", "sub"), filepath.Join(linked, "link")))
+	secretTest{"a", "", "1", ""}.run(t, linked, FileSecrets(linked+"/link/../s.json"))
+
 	// The file is read at each call.
 	dir := writeFiles(t, map[string]string{"f": `{"a": "1"}`})
 	secrets := FileSecrets(filepath.Join(dir, "f"))
