@@ -84,6 +84,7 @@ func TestComponentValues(t *testing.T) {
 		`value: !!null null`: "", `value: <<`: "<<", `value: "<<"`: "<<", `value: !<tag:yaml.org,2002:str> 1`: "1",
 		"value: |\n      a\n      b": "a\nb\n", "value: |-\n      a\n      b": "a\nb", "value: >\n      a\n      b": "a b\n", "value: a\n      b": "a b",
 		"value: h\n    secretKeyRef: {name: '', key: ''}\n    envRef: ''": "h", "value: null\n    secretKeyRef: {name: s}": "hunter2 of vault/s/s",
+		"value: ''\n    secretKeyRef: {name: key}":       "hunter2 of vault/key/key",
 		"value: ''\n    secretKeyRef:\n    envRef: HOST": "env:1", "value: ''\n    secretKeyRef: {name: ''}": "",
 		`secretKeyRef: {name: s}`: "hunter2 of vault/s/s", `secretKeyRef: {name: s, key: k}`: "hunter2 of vault/s/k", `secretKeyRef: {name: s, key: }`: "hunter2 of vault/s/s",
 		`envRef: HOST`: "env:1", `envRef: EMPTY`: "", `value: "{"`: "{", `value: "{}{x}{uuid{podname}"`: "{}{x}{uuid{podname}",

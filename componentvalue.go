@@ -75,8 +75,9 @@ func (e entry) isUnused() bool {
 	if e.Kind != yaml.MappingNode {
 		return false
 	}
-	for _, node := range e.Content {
-		if at := entryOf(node); at.Value != "name" && at.Value != "key" && !at.isUnused() || at.Kind != yaml.ScalarNode {
+	for i := 0; i+1 < len(e.Content); i += 2 {
+		key, value := entryOf(e.Content[i]), entryOf(e.Content[i+1])
+		if key.Value != "name" && key.Value != "key" || value.Kind != yaml.ScalarNode || !value.isUnused() {
 			return false
 		}
 	}
