@@ -503,17 +503,24 @@ func (m *Metadata) checkUnknown(strict bool, logger *slog.Logger) (errs []error)
 
 // nearestName returns the field that name is probably a misspelling of, or "".
 func nearestName(name string) string {
-	const longest = 64 // no field comes near it
-	if len(name) > longest {
-		return ""
-	}
-	best, bestDistance := "", 1+max(3, len(name)/4)
-	for _, field := range slices.AppendSeq(slices.Clone(fieldNames), maps.Keys(aliases)) {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(field)); d < bestDistance {
-			best, bestDistance = field, d
+	return nearest(name, max(3, len(name)/4), slices.AppendSeq(slices.Clone(fieldNames), maps.Keys(aliases))...)
+}
+
+// nearest returns the word that name is, or may be a misspelling of with no more
+// changes than most; or "".
+func nearest(name string, most int, words ...string) (word string) {
+	for _, w := range words {
+		if name == w {
+			return w
+		}
+		if len(name) > len(w)+most {
+			continue // and may be very long
+		}
+		if d := editDistance(strings.ToLower(name), strings.ToLower(w)); d <= most {
+			word, most = w, d-1
 		}
 	}
-	return best
+	return word
 }
 
 // editDistance is the Levenshtein distance: how many bytes to change, add or

@@ -243,20 +243,3 @@ func (l *componentLoader) entries(mapping *yaml.Node, what string, open bool, kn
 	}
 	return entries
 }
-
-// nearest returns the word that name is, or may be a misspelling of with no more
-// changes than most; or "".
-func nearest(name string, most int, words ...string) (word string) {
-	for _, w := range words {
-		if name == w {
-			return w
-		}
-		if len(name) > len(w)+most {
-			continue // and may be very long
-		}
-		if d := editDistance(strings.ToLower(name), strings.ToLower(w)); d <= most {
-			word, most = w, d-1
-		}
-	}
-	return word
-}
