@@ -170,8 +170,11 @@ func document(name string, text *string, fields map[string]string, value []byte)
 // isJSON says whether data can stand in a document as it is and be found again.
 func isJSON(data []byte) bool {
 	const deepest = 10000 // of a document that encoding/json takes
-	return len(data) > 0 && len(bytes.Trim(data, jsonSpace)) == len(data) &&
-		utf8.Valid(data) && json.Valid(data) && depthOf(data) < deepest
+	if len(data) == 0 || len(bytes.Trim(data, jsonSpace)) < len(data) || !utf8.Valid(data) || !json.Valid(data) {
+		return false
+	}
+	_, depth := valueLen(data)
+	return depth < deepest
 }
 
 // saysBase64 says whether the entry of the metadata is the one that belongs to the JSON form.
@@ -286,13 +289,13 @@ func eachMember(b []byte, object string, do func(name string, value []byte) erro
 	}
 	b = skipSpace(skipSpace(b)[1:])
 	for b[0] != '}' {
-		n := valueLen(b)
+		n, _ := valueLen(b)
 		name, err := readString(b[:n])
 		if err != nil {
 			return fmt.Errorf("has a name%s %w", of, err)
 		}
 		b = skipSpace(skipSpace(b[n:])[1:]) // and the colon
-		n = valueLen(b)
+		n, _ = valueLen(b)
 		if err := do(name, b[:n:n]); err != nil {
 			return err
 		}
@@ -307,31 +310,29 @@ const jsonSpace = " \t\r\n"
 
 func skipSpace(b []byte) []byte { return bytes.TrimLeft(b, jsonSpace) }
 
-// valueLen returns how long the value is that b, which is valid JSON, begins with.
-func valueLen(b []byte) int {
-	switch b[0] {
-	case '"':
-		return stringLen(b)
-	case '{', '[':
-		for i, depth := 0, 0; ; {
-			switch b[i] {
-			case '"':
-				i += stringLen(b[i:])
-				continue
-			case '{', '[':
-				depth++
-			case '}', ']':
-				depth--
-			}
-			if i++; depth == 0 {
-				return i
-			}
+// valueLen returns how long the value is that b, which is valid JSON, begins with,
+// and how deep lists and objects are in each other in it.
+func valueLen(b []byte) (n, deepest int) {
+	if !strings.ContainsRune(`"{[`, rune(b[0])) {
+		if n = bytes.IndexAny(b, ",}]"+jsonSpace); n < 0 {
+			n = len(b)
+		}
+		return n, 0
+	}
+	for depth := 0; ; {
+		switch b[n] {
+		case '"':
+			n += stringLen(b[n:]) - 1
+		case '{', '[':
+			depth++
+			deepest = max(deepest, depth)
+		case '}', ']':
+			depth--
+		}
+		if n++; depth == 0 {
+			return n, deepest
 		}
 	}
-	if end := bytes.IndexAny(b, ",}]"+jsonSpace); end >= 0 {
-		return end
-	}
-	return len(b)
 }
 
 // stringLen returns how long the string is, quotes and all, that b begins with.
@@ -346,24 +347,6 @@ func stringLen(b []byte) int {
 			i++
 		}
 	}
-}
-
-// depthOf returns how deep lists and objects are in each other in b, which is valid JSON.
-func depthOf(b []byte) (deepest int) {
-	for i, depth := 0, 0; i < len(b); {
-		switch b[i] {
-		case '"':
-			i += stringLen(b[i:])
-			continue
-		case '{', '[':
-			depth++
-			deepest = max(deepest, depth)
-		case '}', ']':
-			depth--
-		}
-		i++
-	}
-	return deepest
 }
 
 // readString reads a string, and refuses what encoding/json would put U+FFFD in
