@@ -30,19 +30,18 @@ func labelOf(name string) string {
 // itemValue reads what an item of spec.metadata has for a value.
 func (l *componentLoader) itemValue(item map[string]entry, line int, label, store string) (value string, ok bool) {
 	const takes = "one of value, secretKeyRef and envRef"
-	var has []string
+	var given, has []string
 	for _, key := range []string{"value", "secretKeyRef", "envRef"} {
-		if at, given := item[key]; given && !at.isUnused() {
+		at, ok := item[key]
+		if ok {
+			given = append(given, key)
+		}
+		if ok && !at.isUnused() {
 			has = append(has, key)
 		}
 	}
-	if len(has) == 0 { // an empty value is one, when there is nothing else
-		for _, key := range []string{"value", "secretKeyRef", "envRef"} {
-			if _, given := item[key]; given {
-				has = []string{key}
-				break
-			}
-		}
+	if len(has) == 0 && len(given) > 0 { // an empty value is one, when there is nothing else
+		has = given[:1]
 	}
 	switch {
 	case len(has) == 0:
