@@ -22,6 +22,23 @@ import (
 // startMini starts a Redis in memory and returns its address.
 func startMini(t *testing.T) string { return miniredis.RunT(t).Addr() }
 
+// connections counts the connections that the listener knows.
+func (s *served) connections() int {
+	s.listener.mu.Lock()
+	defer s.listener.mu.Unlock()
+	return len(s.listener.conns)
+}
+
+// invokeMeanwhile calls a binding on another goroutine, and returns what comes of it.
+func invokeMeanwhile(client pb.OutputBindingClient) <-chan error {
+	called := make(chan error, 1)
+	go func() {
+		_, err := client.Invoke(context.Background(), get("key"))
+		called <- err
+	}()
+	return called
+}
+
 func (s *served) gone(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -77,11 +94,7 @@ func TestStopCutsCallsOff(t *testing.T) {
 			s := serve(t, making(silent), WithStopTimeout(timeout))
 			client := component(t, s, "")
 			initialize(t, client, nil)
-			called := make(chan error, 1)
-			go func() {
-				_, err := client.Invoke(context.Background(), get("key"))
-				called <- err
-			}()
+			called := invokeMeanwhile(client)
 			wait(t, begun, "the call")
 			require.NoError(t, s.stop())
 			assert.Equal(t, codes.Canceled, status.Code(<-called), "it may have been carried out")
@@ -103,11 +116,7 @@ func TestStopWithDeafCall(t *testing.T) {
 	s := serve(t, making(deaf), WithStopTimeout(0))
 	client := component(t, s, "")
 	initialize(t, client, nil)
-	called := make(chan error, 1)
-	go func() {
-		_, err := client.Invoke(context.Background(), get("key"))
-		called <- err
-	}()
+	called := invokeMeanwhile(client)
 	wait(t, begun, "the call")
 	s.cancel()
 	assert.Equal(t, codes.Unavailable, status.Code(<-called))
@@ -119,16 +128,11 @@ func TestStopWithDeafCall(t *testing.T) {
 
 func TestConnectionsAreForgotten(t *testing.T) {
 	s := serve(t, making(new(fake)))
-	conns := func() int {
-		s.listener.mu.Lock()
-		defer s.listener.mu.Unlock()
-		return len(s.listener.conns)
-	}
 	conn := dial(t, s.socket, "")
 	initialize(t, pb.NewOutputBindingClient(conn), nil)
-	assert.Equal(t, 1, conns())
+	assert.Equal(t, 1, s.connections())
 	require.NoError(t, conn.Close())
-	require.Eventually(t, func() bool { return conns() == 0 }, patience, tick)
+	require.Eventually(t, func() bool { return s.connections() == 0 }, patience, tick)
 }
 
 // TestStopWithSilentClient checks that one who connects and says nothing does not hold up
@@ -138,11 +142,7 @@ func TestStopWithSilentClient(t *testing.T) {
 	conn, err := net.Dial("unix", s.socket)
 	require.NoError(t, err)
 	defer func() { _ = conn.Close() }()
-	require.Eventually(t, func() bool {
-		s.listener.mu.Lock()
-		defer s.listener.mu.Unlock()
-		return len(s.listener.conns) == 1
-	}, patience, tick)
+	require.Eventually(t, func() bool { return s.connections() == 1 }, patience, tick)
 	s.cancel()
 	wait(t, s.done, "the stop, which the client holds up")
 	require.NoError(t, s.stop())
