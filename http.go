@@ -28,7 +28,7 @@ const (
 	APITokenHeader = "dapr-api-token" //nolint:gosec // the name, not a token
 )
 
-// The codes in the error bodies of [Handler]. The first four are daprd's own.
+// The codes in the error bodies of [Handler]. The first three are daprd's own.
 const (
 	codeMalformed    = "ERR_MALFORMED_REQUEST"
 	codeInvoke       = "ERR_INVOKE_OUTPUT_BINDING"
