@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/redisbinding/redisbinding/internal/wording"
 )
 
 // client is the connection to Redis and the one way commands take to it.
@@ -359,7 +361,7 @@ func (c *client) ping(ctx context.Context) error {
 		return err
 	}
 	if pong != want {
-		return fmt.Errorf("answered PING with %s: is this Redis?", quoted(pong))
+		return fmt.Errorf("answered PING with %s: is this Redis?", wording.Quoted(pong))
 	}
 	return nil
 }

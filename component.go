@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/redisbinding/redisbinding/internal/wording"
 )
 
 const (
@@ -62,7 +64,7 @@ type Component struct {
 
 // String names the component and the fields of its metadata.
 func (c Component) String() string {
-	text := "component " + quoted(c.Name) + " of type " + c.Type
+	text := "component " + wording.Quoted(c.Name) + " of type " + c.Type
 	if len(c.Metadata) > 0 {
 		names := slices.Sorted(maps.Keys(c.Metadata))
 		for i := range names {
@@ -115,7 +117,7 @@ func (e *ComponentError) Error() string {
 		text += " line " + strconv.Itoa(e.Line)
 	}
 	if e.Component != "" {
-		text += ": component " + quoted(e.Component)
+		text += ": component " + wording.Quoted(e.Component)
 	}
 	text += ": " + e.Reason
 	if e.Err != nil {

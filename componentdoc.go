@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/redisbinding/redisbinding/internal/wording"
 )
 
 // load reads one document.
@@ -54,8 +56,8 @@ func (l *componentLoader) loadKind(root *yaml.Node, at entry) {
 			}
 		}
 		l.inList = false
-	case nearest(kind, 2, "Component") != "":
-		l.fail(at.line, "kind is "+quoted(kind)+": did you mean Component?")
+	case wording.Nearest(kind, 2, "Component") != "":
+		l.fail(at.line, "kind is "+wording.Quoted(kind)+": did you mean Component?")
 	}
 }
 
@@ -69,7 +71,7 @@ func (l *componentLoader) isDapr(root *yaml.Node) bool {
 		case !ok:
 			return false
 		case strings.HasPrefix(is, group) && is != group+version:
-			l.fail(at.line, "apiVersion is "+quoted(is)+": it takes "+group+version)
+			l.fail(at.line, "apiVersion is "+wording.Quoted(is)+": it takes "+group+version)
 			return false
 		case is != "" && !strings.HasPrefix(is, group):
 			return false
@@ -163,12 +165,12 @@ func (l *componentLoader) spec(c *Component, spec map[string]entry, line int) {
 	case is == "":
 		l.fail(cmp.Or(at.line, line), "spec.type is missing or empty"+takes)
 	case is != ComponentType:
-		l.fail(at.line, "spec.type is "+quoted(is)+takes)
+		l.fail(at.line, "spec.type is "+wording.Quoted(is)+takes)
 		return // its metadata has rules of its own
 	}
 	at = spec["version"]
 	if version, ok := l.text(at, "spec.version"); ok && version != "" && version != "v1" {
-		l.fail(at.line, "spec.version is "+quoted(version)+": it takes v1")
+		l.fail(at.line, "spec.version is "+wording.Quoted(version)+": it takes v1")
 	} else {
 		c.Version = version
 	}

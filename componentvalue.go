@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/redisbinding/redisbinding/internal/wording"
 )
 
 // secretRef is a secret that a document refers to.
@@ -24,7 +26,7 @@ func labelOf(name string) string {
 	if _, known := canonicalName(name); known {
 		return name
 	}
-	return quoted(name)
+	return wording.Quoted(name)
 }
 
 // itemValue reads what an item of spec.metadata has for a value.
@@ -137,7 +139,7 @@ func (l *componentLoader) secretValue(at entry, label, store string) (value stri
 		return "", false
 	}
 	ref := secretRef{store, name, cmp.Or(key, name)}
-	which := label + ": secret " + quoted(ref.name) + ", key " + quoted(ref.key) + ", store " + quoted(ref.store)
+	which := label + ": secret " + wording.Quoted(ref.name) + ", key " + wording.Quoted(ref.key) + ", store " + wording.Quoted(ref.store)
 	if l.secrets == nil {
 		l.fail(at.line, which+": there is no resolver for secrets")
 		return "", false

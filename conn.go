@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/redisbinding/redisbinding/internal/redact"
 )
 
 // conn is a connection that remembers when it was last used.
@@ -130,7 +132,7 @@ func refusal(first []byte) *dialError {
 		return nil
 	}
 	line, _, _ := bytes.Cut(text, []byte("\r\n"))
-	return &dialError{serverError(line)}
+	return &dialError{redact.Reply(line)}
 }
 
 func (c *conn) Write(b []byte) (int, error) {

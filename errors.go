@@ -7,10 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"regexp"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/redisbinding/redisbinding/internal/redact"
 )
 
 // What a request or its moment can have wrong with it, for errors.Is.
@@ -76,56 +77,6 @@ func (e *RequestError) Error() string {
 	}
 	return "redisbinding: request metadata " + e.Field + ": " + e.Reason
 }
-
-// serverError is a server's error reply with what it repeated of the command
-// cut off. It is a redis.Error like the reply it stands for.
-type serverError string
-
-func (e serverError) Error() string { return string(e) }
-
-func (serverError) RedisError() {}
-
-// repeatedArguments is what a server adds to "unknown command": the arguments,
-// which may be a password or a value.
-var repeatedArguments = regexp.MustCompile(`,? with args beginning with:[^\n]*`)
-
-// withoutArguments returns text without the arguments that a server repeats in it.
-func withoutArguments(text string) string { return repeatedArguments.ReplaceAllString(text, "") }
-
-// withoutSecrets returns err, or when its text repeats arguments of a command,
-// an error in its place that does not, nor does what it wraps.
-func withoutSecrets(err error) error {
-	if err == nil { // what an error wraps that could wrap
-		return nil
-	}
-	text := withoutArguments(err.Error())
-	if text == err.Error() {
-		return err
-	}
-	if _, isReply := err.(redis.Error); isReply { //nolint:errorlint // what it wraps comes below
-		return serverError(text)
-	}
-	censored := censoredError{text: text}
-	switch wrapper := err.(type) { //nolint:errorlint // the tree is taken apart here
-	case interface{ Unwrap() error }:
-		censored.causes = []error{withoutSecrets(wrapper.Unwrap())}
-	case interface{ Unwrap() []error }:
-		for _, cause := range wrapper.Unwrap() {
-			censored.causes = append(censored.causes, withoutSecrets(cause))
-		}
-	}
-	return censored
-}
-
-// censoredError stands in for an error whose text would repeat arguments.
-type censoredError struct {
-	text   string
-	causes []error
-}
-
-func (e censoredError) Error() string { return e.text }
-
-func (e censoredError) Unwrap() []error { return e.causes }
 
 // isTransport says whether err is about the connection to Redis: not a reply,
 // not the caller's context, not the caller's mistake, not the token.
@@ -236,7 +187,7 @@ func (m *Metadata) adviceOnReply(text string) string {
 
 // explainStart completes err, which kept NewRedisBinding from connecting.
 func (m *Metadata) explainStart(err error) error {
-	err = withoutSecrets(reveal(err))
+	err = redact.Error(reveal(err))
 	late := errors.Is(err, context.DeadlineExceeded) // dialTimeout is the only deadline there
 	err = withAdvice("redisbinding: connect to "+strings.Join(m.addrs, ",")+": ", err, m.advice(err, true))
 	if late {
@@ -253,7 +204,7 @@ func (m *Metadata) explain(doing string, err error) error {
 		errors.Is(err, ErrUnsupportedOperation) || errors.As(err, &request) {
 		return err
 	}
-	err = withoutSecrets(reveal(err))
+	err = redact.Error(reveal(err))
 	text := "redisbinding: " + doing + ": "
 	if isTransport(err) {
 		text += strings.Join(m.addrs, ",") + ": "

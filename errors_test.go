@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/redisbinding/redisbinding/internal/redact"
 	"github.com/redisbinding/redisbinding/internal/redistest"
 )
 
@@ -241,10 +242,10 @@ func TestAdvice(t *testing.T) {
 		"CROSSSLOT Keys in request don't hash to the same": "set redisType to cluster",
 		"ERR unknown command 'SET'":                        "is the server a sentinel?",
 	} {
-		assert.Contains(t, node.advice(serverError(text), false), want, text)
+		assert.Contains(t, node.advice(redact.Reply(text), false), want, text)
 	}
-	assert.Contains(t, cluster.advice(serverError("ERR unknown command 'CLUSTER'"), false), "Redis Cluster nodes?")
-	assert.Empty(t, cluster.advice(serverError("MOVED 1 h:1"), true))
+	assert.Contains(t, cluster.advice(redact.Reply("ERR unknown command 'CLUSTER'"), false), "Redis Cluster nodes?")
+	assert.Empty(t, cluster.advice(redact.Reply("MOVED 1 h:1"), true))
 	assert.Contains(t, node.advice(redis.ErrPoolTimeout, false), "raise poolSize or poolTimeout")
 	assert.Contains(t, node.advice(fmt.Errorf("read: %w", io.EOF), true), "set enableTLS to true")
 	assert.Empty(t, node.advice(fmt.Errorf("read: %w", io.EOF), false))

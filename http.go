@@ -18,6 +18,8 @@ import (
 	"unicode"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/redisbinding/redisbinding/internal/wording"
 )
 
 const (
@@ -135,7 +137,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.describe(w)
 		}
 	default:
-		refuse(w, http.StatusNotFound, codeNoRoute, fmt.Sprintf("no route %s: there are /v1.0/bindings/{name}, /v1.0/healthz and /v1.0/metadata", quoted(r.URL.Path)))
+		refuse(w, http.StatusNotFound, codeNoRoute, fmt.Sprintf("no route %s: there are /v1.0/bindings/{name}, /v1.0/healthz and /v1.0/metadata", wording.Quoted(r.URL.Path)))
 	}
 }
 
@@ -152,7 +154,7 @@ func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	}
 	allowed := strings.Join(methods, ", ")
 	w.Header().Set("Allow", allowed)
-	refuse(w, http.StatusMethodNotAllowed, codeNoMethod, fmt.Sprintf("method %s: %s takes %s", quoted(r.Method), quoted(r.URL.Path), allowed))
+	refuse(w, http.StatusMethodNotAllowed, codeNoMethod, fmt.Sprintf("method %s: %s takes %s", wording.Quoted(r.Method), wording.Quoted(r.URL.Path), allowed))
 	return false
 }
 
@@ -161,7 +163,7 @@ func (h *handler) invoke(w http.ResponseWriter, r *http.Request, name string) {
 	binding, ok := h.bindings[name]
 	if !ok {
 		names := cmp.Or(strings.Join(h.names(), ", "), "none")
-		refuse(w, http.StatusNotFound, codeInvoke, fmt.Sprintf("no output binding %s: there are %s", quoted(name), names))
+		refuse(w, http.StatusNotFound, codeInvoke, fmt.Sprintf("no output binding %s: there are %s", wording.Quoted(name), names))
 		return
 	}
 	req, status, err := h.read(w, r)

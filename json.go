@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/redisbinding/redisbinding/internal/wording"
 )
 
 // The JSON form of requests and responses: {"operation", "metadata", "data"} and
@@ -134,17 +136,17 @@ func document(name string, text *string, fields map[string]string, value []byte)
 	named.name, metadata.name, data.name = name, metadataMember, dataMember
 	for field, text := range fields {
 		if !utf8.ValidString(field) || !utf8.ValidString(text) {
-			return named, metadata, data, fmt.Errorf("has metadata %s that is not UTF-8, which JSON cannot carry", quoted(field))
+			return named, metadata, data, fmt.Errorf("has metadata %s that is not UTF-8, which JSON cannot carry", wording.Quoted(field))
 		}
 		if saysBase64(field, text) {
-			return named, metadata, data, fmt.Errorf("has metadata %s, which belongs to the JSON form and is set where it is needed: leave it out", quoted(field))
+			return named, metadata, data, fmt.Errorf("has metadata %s, which belongs to the JSON form and is set where it is needed: leave it out", wording.Quoted(field))
 		}
 	}
 	data.value = value
 	if value != nil && !isJSON(value) {
 		if other, taken := fields[ContentEncodingField]; taken {
 			return named, metadata, data, fmt.Errorf("has data that is no JSON, and metadata %s that says %s: leave it out",
-				ContentEncodingField, quoted(other))
+				ContentEncodingField, wording.Quoted(other))
 		}
 		fields = maps.Clone(fields)
 		if fields == nil {
@@ -203,7 +205,7 @@ func readDocument(b []byte, text string) (*content, error) {
 	inBase64, seen := false, map[string]bool{}
 	err := eachMember(b, "", func(name string, value []byte) error {
 		if seen[name] {
-			return fmt.Errorf("has the member %s twice", quoted(name))
+			return fmt.Errorf("has the member %s twice", wording.Quoted(name))
 		}
 		seen[name] = true
 		var err error
@@ -220,7 +222,7 @@ func readDocument(b []byte, text string) (*content, error) {
 			c.data = value
 		default:
 			err = fmt.Errorf("has the member %s, which it does not take (it takes %s, %s, %s)",
-				quoted(name), text, metadataMember, dataMember)
+				wording.Quoted(name), text, metadataMember, dataMember)
 		}
 		return err
 	})
@@ -245,12 +247,12 @@ func readMetadata(b []byte) (metadata map[string]string, inBase64 bool, err erro
 	err = eachMember(b, metadataMember, func(name string, value []byte) error {
 		text, err := readString(value)
 		if err != nil {
-			return fmt.Errorf("has a member metadata %s %w", quoted(name), err)
+			return fmt.Errorf("has a member metadata %s %w", wording.Quoted(name), err)
 		}
 		_, twice := metadata[name]
 		switch {
 		case twice, inBase64 && saysBase64(name, text):
-			return fmt.Errorf("has the member %s of metadata twice", quoted(name))
+			return fmt.Errorf("has the member %s of metadata twice", wording.Quoted(name))
 		case saysBase64(name, text):
 			inBase64 = true
 		default:

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/redisbinding/redisbinding/internal/redact"
 )
 
 // LogRedisTo sends what go-redis logs to logger, at debug level. By itself
@@ -24,6 +26,6 @@ type redisLogger struct{ logger *slog.Logger }
 
 func (l redisLogger) Printf(ctx context.Context, format string, args ...any) {
 	if l.logger.Enabled(ctx, slog.LevelDebug) {
-		l.logger.DebugContext(ctx, withoutArguments(fmt.Sprintf(format, args...)))
+		l.logger.DebugContext(ctx, redact.Arguments(fmt.Sprintf(format, args...)))
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/mitchellh/mapstructure"
+
+	"github.com/redisbinding/redisbinding/internal/wording"
 )
 
 // The two values of redisType.
@@ -503,44 +505,5 @@ func (m *Metadata) checkUnknown(strict bool, logger *slog.Logger) (errs []error)
 
 // nearestName returns the field that name is probably a misspelling of, or "".
 func nearestName(name string) string {
-	return nearest(name, max(3, len(name)/4), slices.AppendSeq(slices.Clone(fieldNames), maps.Keys(aliases))...)
-}
-
-// nearest returns the word that name is, or may be a misspelling of with no more
-// changes than most; or "".
-func nearest(name string, most int, words ...string) (word string) {
-	for _, w := range words {
-		if name == w {
-			return w
-		}
-		if len(name) > len(w)+most {
-			continue // and may be very long
-		}
-		if d := editDistance(strings.ToLower(name), strings.ToLower(w)); d <= most {
-			word, most = w, d-1
-		}
-	}
-	return word
-}
-
-// editDistance is the Levenshtein distance: how many bytes to change, add or
-// remove to get from a to b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			substitute := diagonal
-			if a[i] != b[j] {
-				substitute++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(substitute, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return wording.Nearest(name, max(3, len(name)/4), slices.AppendSeq(slices.Clone(fieldNames), maps.Keys(aliases))...)
 }

@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/redisbinding/redisbinding/internal/wording"
 )
 
 // Scripts stand in where Redis has no single command: a script is carried out
@@ -87,7 +89,7 @@ func (b *RedisBinding) unsupported(operation OperationKind) error {
 		names = append(names, string(o))
 	}
 	return fmt.Errorf("%w: %s (supported: %s)", ErrUnsupportedOperation,
-		quoted(string(operation)), strings.Join(names, ", "))
+		wording.Quoted(string(operation)), strings.Join(names, ", "))
 }
 
 // requestField returns a field of the request metadata, "" when it is absent.

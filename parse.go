@@ -6,16 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-)
 
-// quoted shows a value in an error, cut short when it is long.
-func quoted(value string) string {
-	const most = 64
-	if len(value) > most {
-		return strconv.Quote(value[:most]) + "..."
-	}
-	return strconv.Quote(value)
-}
+	"github.com/redisbinding/redisbinding/internal/wording"
+)
 
 // What reads a value returns an error that says what is taken and what came: the
 // Reason of a MetadataError or a RequestError, which names the field.
@@ -28,7 +21,7 @@ func parseBool(value string) (bool, error) {
 	case "false", "f", "0", "no", "n", "off":
 		return false, nil
 	}
-	return false, fmt.Errorf("takes true or false (or 1/0, yes/no, on/off, y/n, t/f), got %s", quoted(value))
+	return false, fmt.Errorf("takes true or false (or 1/0, yes/no, on/off, y/n, t/f), got %s", wording.Quoted(value))
 }
 
 // parseDuration reads a Go duration, or a bare whole number of unit.
@@ -47,7 +40,7 @@ func parseTTL(value string) (time.Duration, error) {
 	ttl, ok := parseDuration(value, time.Second)
 	if !ok || ttl < time.Millisecond {
 		return 0, fmt.Errorf("takes a whole number of seconds from 1 to %d, or a duration of at least 1ms such as \"90s\", got %s",
-			int64(maxTTL/time.Second), quoted(value))
+			int64(maxTTL/time.Second), wording.Quoted(value))
 	}
 	return ttl.Truncate(time.Millisecond), nil
 }
@@ -57,7 +50,7 @@ const maxTTL time.Duration = 1<<63 - 1
 
 // refuse says that the value is out of bounds.
 func (b bound) refuse(value string) error {
-	return errors.New("takes " + b.takes + ", got " + quoted(value))
+	return errors.New("takes " + b.takes + ", got " + wording.Quoted(value))
 }
 
 // duration reads a duration within the bound.

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/redisbinding/redisbinding/internal/wording"
 )
 
 // MaxSecretFileSize is how many bytes a file may have that [FolderSecrets] or
@@ -46,11 +48,11 @@ func EnvSecrets() SecretResolver {
 func environment(name string) (string, error) {
 	upper := strings.ToUpper(name)
 	if upper == "APP_API_TOKEN" || strings.HasPrefix(upper, "DAPR_") {
-		return "", secretError("the environment variable " + quoted(name) + " is refused, as DAPR_* and APP_API_TOKEN are")
+		return "", secretError("the environment variable " + wording.Quoted(name) + " is refused, as DAPR_* and APP_API_TOKEN are")
 	}
 	value, set := os.LookupEnv(name)
 	if !set {
-		return "", secretError("the environment variable " + quoted(name) + " is not set")
+		return "", secretError("the environment variable " + wording.Quoted(name) + " is not set")
 	}
 	return value, nil
 }
@@ -68,7 +70,7 @@ func FolderSecrets(dir string) SecretResolver {
 		key = cmp.Or(key, name)
 		for _, part := range []string{name, key} {
 			if strings.HasPrefix(part, "..") || part == "." || strings.ContainsAny(part, `/\`) || !filepath.IsLocal(part) {
-				return "", secretError("the name or key " + quoted(part) + " is no file name")
+				return "", secretError("the name or key " + wording.Quoted(part) + " is no file name")
 			}
 		}
 		if info, err := os.Stat(dir); err == nil && !info.IsDir() { // which opening a pipe waits for ever to find out
@@ -167,7 +169,7 @@ func listKeys(names []string) string {
 	}
 	list := make([]string, len(names))
 	for i, name := range names {
-		list[i] = quoted(name)
+		list[i] = wording.Quoted(name)
 	}
 	return "; the keys there are " + strings.Join(list, ", ") + more
 }
@@ -220,9 +222,9 @@ func findSecret(data []byte, name, key string) (string, error) {
 	case err != nil:
 		return "", err
 	case under == nil:
-		return "", errors.New("there is no " + quoted(name))
+		return "", errors.New("there is no " + wording.Quoted(name))
 	case under[0] != '{':
-		return "", errors.New(quoted(name) + " has no keys: leave the key out")
+		return "", errors.New(wording.Quoted(name) + " has no keys: leave the key out")
 	}
 	names := []string{}
 	_ = eachMember(under, "", func(name string, _ []byte) error {
@@ -230,7 +232,7 @@ func findSecret(data []byte, name, key string) (string, error) {
 		return nil
 	})
 	slices.Sort(names)
-	return "", errors.New(quoted(name) + " has no key " + quoted(key) + listKeys(names))
+	return "", errors.New(wording.Quoted(name) + " has no key " + wording.Quoted(key) + listKeys(names))
 }
 
 // findJSON returns what an object has at a path of names with colons between
@@ -248,7 +250,7 @@ func findJSON(object []byte, path string, depth int) (found []byte, err error) {
 			}
 		}
 		if found != nil {
-			return errors.New(quoted(path) + " is there twice")
+			return errors.New(wording.Quoted(path) + " is there twice")
 		}
 		found = value
 		return nil
@@ -264,11 +266,11 @@ func scalarOf(value []byte, path string, err error) (string, error) {
 	case value[0] == '"':
 		text, err := readString(value)
 		if err != nil {
-			return "", fmt.Errorf("has %s %w", quoted(path), err)
+			return "", fmt.Errorf("has %s %w", wording.Quoted(path), err)
 		}
 		return text, nil
 	case strings.ContainsRune("{[n", rune(value[0])):
-		return "", errors.New(quoted(path) + " takes a string, number or boolean, not an object, list or null")
+		return "", errors.New(wording.Quoted(path) + " takes a string, number or boolean, not an object, list or null")
 	}
 	return string(value), nil
 }

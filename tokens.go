@@ -19,6 +19,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/cenkalti/backoff/v5"
 	"github.com/redis/go-redis/v9/auth"
+
+	"github.com/redisbinding/redisbinding/internal/redact"
 )
 
 const (
@@ -383,11 +385,11 @@ func (t *tokens) censor(err error) error {
 			text = strings.ReplaceAll(text, secret, "***")
 		}
 	}
-	var censored censoredError
+	var censored redact.Censored
 	if text == err.Error() && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		censored.causes = []error{err}
+		censored.Causes = []error{err}
 	}
-	censored.text = oneLine(text)
+	censored.Text = oneLine(text)
 	return censored
 }
 

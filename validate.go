@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/redisbinding/redisbinding/internal/wording"
 )
 
 // validate checks what one field's form cannot show: fields against each
@@ -61,18 +63,18 @@ func (p *parser) address(text string) (addr, reason string) {
 		host = text[1 : len(text)-1]
 	} else if strings.Contains(text, ":") {
 		if host, port, err = net.SplitHostPort(text); err != nil || port == "" {
-			return "", form + ", got " + quoted(text)
+			return "", form + ", got " + wording.Quoted(text)
 		}
 	}
 	if host == "" || strings.ContainsAny(host, "/\\?#[] \t\r\n") {
-		return "", form + ", got " + quoted(text)
+		return "", form + ", got " + wording.Quoted(text)
 	}
 	if port == "" {
 		return net.JoinHostPort(host, strconv.Itoa(p.m.RedisPort)), ""
 	}
 	n, err := portNumber.number(port)
 	if err != nil {
-		return "", "takes " + portNumber.takes + " behind the host, got " + quoted(text)
+		return "", "takes " + portNumber.takes + " behind the host, got " + wording.Quoted(text)
 	}
 	if p.has("redisPort") && p.m.RedisPort != n {
 		return "", "says port " + port + " and redisPort says " + strconv.Itoa(p.m.RedisPort) + ": set one of them"
@@ -103,7 +105,7 @@ func (p *parser) oneOf(field string, value *string, one, other string) {
 	case one, other:
 		*value = word
 	default:
-		p.fail(field, "takes "+one+" or "+other+", got "+quoted(*value))
+		p.fail(field, "takes "+one+" or "+other+", got "+wording.Quoted(*value))
 	}
 }
 
@@ -187,7 +189,7 @@ func (p *parser) validateEntraID() {
 	m := p.m
 	if _, known := clouds[m.AzureEnvironment]; !known {
 		p.fail("azureEnvironment", "takes AzurePublicCloud, AzureChinaCloud or AzureUSGovernmentCloud, got "+
-			quoted(m.AzureEnvironment))
+			wording.Quoted(m.AzureEnvironment))
 	}
 	if p.isBad("useEntraID") {
 		return

@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/redisbinding/redisbinding/internal/wording"
 )
 
 // unreadable says what the parser would refuse without saying where, or would
@@ -219,7 +221,7 @@ func (l *componentLoader) entries(mapping *yaml.Node, what string, open bool, kn
 		first, twice := lines[key.Value]
 		lines[key.Value] = key.line
 		isKnown := slices.Contains(known, key.Value)
-		near := nearest(key.Value, 2, known...)
+		near := wording.Nearest(key.Value, 2, known...)
 		// A key is shown only when it is one that is known, or nearly: in
 		// {name: redisPassword, value:hunter2} it is one that holds the value.
 		switch {
@@ -231,8 +233,8 @@ func (l *componentLoader) entries(mapping *yaml.Node, what string, open bool, kn
 			l.fail(key.line, what+" has a key twice: the first is at line "+strconv.Itoa(first))
 		case isKnown:
 			entries[key.Value] = value
-		case near != "" && (!open || nearest(key.Value, 1, near) != "" || len(near) > 5):
-			l.fail(key.line, what+" has the key "+quoted(key.Value)+": did you mean "+near+"?")
+		case near != "" && (!open || wording.Nearest(key.Value, 1, near) != "" || len(near) > 5):
+			l.fail(key.line, what+" has the key "+wording.Quoted(key.Value)+": did you mean "+near+"?")
 		case !open:
 			advice := ""
 			if strings.Contains(key.Value, ":") {
