@@ -1,7 +1,7 @@
-// Package telemetry records what the library does with Redis through the
-// OpenTelemetry API: a span and a point of a histogram for each call, and
-// instruments that are read when metrics are collected. It records only with the
-// providers it is given, never with the global ones, and links no SDK.
+// Package telemetry records what the library does with Redis, and what a cache does
+// besides, through the OpenTelemetry API: a span and a point of a histogram for each
+// call, and instruments that are read when metrics are collected. It records only with
+// the providers it is given, never with the global ones, and links no SDK.
 //
 // # Conventions
 //
@@ -27,6 +27,10 @@
 // samplers to see. A failed call sets the status of its span to Error, with the
 // error's text, which the caller must have freed of secrets; no event repeats it.
 //
+// A call of a cache's factory is no call of a database: its span is of kind internal,
+// named "cache factory", and has of all these attributes only error.type; and
+// redisbinding.cache.name, if the cache has one: see [Config.Cache].
+//
 // # Metrics
 //
 //	db.client.operation.duration           s             one point a call
@@ -37,10 +41,18 @@
 //	db.client.connection.timeouts          {timeout}
 //	redisbinding.calls                     {call}        with redisbinding.call.path direct or pipelined
 //	redisbinding.token.time_left           s             below 0 once the token has expired
+//	redisbinding.cache.requests            {request}     with redisbinding.cache.result hit or miss,
+//	                                                     and of hits redisbinding.cache.tier local or redis
+//	redisbinding.cache.waiters             {call}
+//	redisbinding.cache.local.entries       {entry}
+//	redisbinding.cache.local.size          By
+//	redisbinding.cache.factory.duration    s             one point a call of the factory
 //
-// The last two have no counterpart in the conventions. Pools are told apart by
-// db.client.connection.pool.name, which is "server.address:server.port/db.namespace":
-// the numbers of two pools with one name add up.
+// Those named redisbinding have no counterpart in the conventions, which know nothing of
+// caches. What is about a cache has no other attributes than those named here,
+// redisbinding.cache.name and, of a factory that failed, error.type: the numbers of
+// caches of one name add up. So do those of pools, which are told apart by
+// db.client.connection.pool.name: "server.address:server.port/db.namespace".
 //
 // # Cost
 //

@@ -23,6 +23,8 @@ type Sources struct {
 	// TokenExpiry tells when the current Entra ID token expires; the zero Time
 	// says that there is none, and nothing is reported.
 	TokenExpiry func() time.Time
+	// Cache tells about what is cached.
+	Cache func() CacheStats
 }
 
 // PoolStats are the numbers of a connection pool, or of several (cluster) added up.
@@ -61,6 +63,9 @@ func (r *Recorder) Observe(s Sources) error {
 	}
 	if s.TokenExpiry != nil {
 		errs = append(errs, r.observeToken(s.TokenExpiry))
+	}
+	if s.Cache != nil {
+		errs = append(errs, r.observeCache(s.Cache))
 	}
 	return errors.Join(errs...)
 }

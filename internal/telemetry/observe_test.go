@@ -116,16 +116,17 @@ func TestCloseEndsObserving(t *testing.T) {
 		Pool:        func() PoolStats { reads++; return PoolStats{} },
 		Calls:       func() CallStats { reads++; return CallStats{} },
 		TokenExpiry: func() time.Time { reads++; return time.Now() },
+		Cache:       func() CacheStats { reads++; return CacheStats{} },
 	}
 	require.NoError(t, r.Observe(all))
 	s.metrics()
-	assert.Equal(t, 3, reads)
+	assert.Equal(t, 4, reads)
 
 	require.NoError(t, r.Close())
 	require.NoError(t, r.Close())
 	require.NoError(t, r.Observe(all))
 	s.metrics()
-	assert.Equal(t, 3, reads)
+	assert.Equal(t, 4, reads)
 
 	_, op := r.Start(t.Context(), Call{Command: "GET"})
 	op.End(nil)
@@ -158,6 +159,7 @@ func TestErrorsOfObserving(t *testing.T) {
 		"pool":  {Pool: func() PoolStats { return PoolStats{} }},
 		"calls": {Calls: func() CallStats { return CallStats{} }},
 		"token": {TokenExpiry: time.Now},
+		"cache": {Cache: func() CacheStats { return CacheStats{} }},
 	} {
 		assert.ErrorIs(t, r.Observe(s), errBroken, name)
 	}

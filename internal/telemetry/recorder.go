@@ -41,6 +41,11 @@ type Config struct {
 	// Namespace is the number of the database; empty (cluster) leaves it out.
 	Namespace string
 
+	// Cache is the name of the cache that records, in redisbinding.cache.name of its
+	// own spans and metrics; empty leaves it out. What caches of one name observe
+	// adds up.
+	Cache string
+
 	// Keys asks for db.query.text on spans: commands with their keys in the
 	// syntax of redis-cli ("SET user:42 ?"), values always as "?". Long keys and
 	// long batches are cut off. Default false: keys may say who somebody is.
@@ -78,8 +83,9 @@ type Recorder struct {
 	keys       bool
 	errorTypes []ErrorType
 
-	commands cache[commandName, *command]
-	failures cache[failure, struct{}]
+	commands  cache[commandName, *command]
+	failures  cache[failure, struct{}]
+	factories factories
 
 	mu            sync.Mutex
 	closed        bool
@@ -119,6 +125,9 @@ func New(config Config) (*Recorder, error) {
 			return nil, err
 		}
 		r.duration = duration.Inst()
+	}
+	if err := r.factories.init(config.Cache, r.meter); err != nil {
+		return nil, err
 	}
 	return r, nil
 }

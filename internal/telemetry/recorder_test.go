@@ -35,8 +35,13 @@ func TestNilRecorderCostsNothing(t *testing.T) {
 		}
 		_, op = r.StartBatch(ctx, slices.Values(calls))
 		op.End(nil)
+		started, factory := r.StartFactory(ctx)
+		factory.End(failed)
+		if started != ctx {
+			panic("another context")
+		}
 	}))
-	require.NoError(t, r.Observe(Sources{Pool: func() PoolStats { panic("read") }}))
+	require.NoError(t, r.Observe(Sources{Pool: func() PoolStats { panic("read") }, Cache: func() CacheStats { panic("read") }}))
 	require.NoError(t, r.Close())
 }
 
@@ -78,22 +83,35 @@ func TestOnlyWithTheProvidersGiven(t *testing.T) {
 	assert.Empty(t, global.metrics())
 }
 
-// brokenMeters make no instruments.
-type brokenMeters struct{ metricnoop.MeterProvider }
+// brokenMeters make all histograms but one.
+type brokenMeters struct {
+	metricnoop.MeterProvider
+	without string
+}
 
-func (brokenMeters) Meter(string, ...metric.MeterOption) metric.Meter { return brokenMeter{} }
+func (m brokenMeters) Meter(string, ...metric.MeterOption) metric.Meter {
+	return brokenMeter{without: m.without}
+}
 
-type brokenMeter struct{ metricnoop.Meter }
+type brokenMeter struct {
+	metricnoop.Meter
+	without string
+}
 
 var errBroken = errors.New("broken")
 
-func (brokenMeter) Float64Histogram(string, ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
-	return nil, errBroken
+func (m brokenMeter) Float64Histogram(name string, opts ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+	if name == m.without {
+		return nil, errBroken
+	}
+	return m.Meter.Float64Histogram(name, opts...)
 }
 
 func TestErrorOfTheMeterProvider(t *testing.T) {
-	_, err := New(Config{MeterProvider: brokenMeters{}})
-	assert.ErrorIs(t, err, errBroken)
+	for _, instrument := range []string{"db.client.operation.duration", "redisbinding.cache.factory.duration"} {
+		_, err := New(Config{MeterProvider: brokenMeters{without: instrument}})
+		assert.ErrorIs(t, err, errBroken)
+	}
 }
 
 func TestManyGoroutines(t *testing.T) {

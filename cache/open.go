@@ -1,0 +1,211 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Open returns the cache that the configuration describes under a name, by the rules
+// of .NET Aspire's integration, so that a Go service can be given the environment
+// of a .NET one. Later ones win:
+//
+//	settings  defaults
+//	          appsettings.json and environment variables, each with the sections
+//	          Aspire:StackExchange:Redis, Aspire:StackExchange:Redis:{name}
+//	          ConnectionStrings:{name}, the connection string alone
+//	          WithSettings
+//	options   the connection string ([ParseConnectionString])
+//	          the sections' ConfigurationOptions
+//	          WithRedisOptions
+//
+// Environment variables have two underscores for a colon (ConnectionStrings__cache), win over
+// appsettings.{Environment}.json (DOTNET_ENVIRONMENT or ASPNETCORE_ENVIRONMENT, else
+// Production), and that over appsettings.json, both in the working directory if they
+// are there. Names are matched without regard to case.
+//
+// Redis is connected to with the first call (so that a cache can be opened while it
+// is down), or by Open, within its ctx, when the setting DisableAutoActivation is false; with
+// abortConnect=true Open fails when nothing answers. Which client it takes never follows from
+// the number of addresses: serviceName asks sentinels, and otherwise the servers
+// are asked (INFO): whether they are a cluster, and of several which one is the primary. Failing
+// over is followed with sentinels and clusters, not among several addresses.
+//
+// Mistakes are reported all at once, each as a *[ConfigurationError], before anything
+// connects. Close the cache to close the connections.
+func Open(ctx context.Context, name string, opts ...Option) (*Cache, error) {
+	o := newOptions(opts)
+	o.name = name
+	settings, connection, err := o.configured(name)
+	if err != nil {
+		return nil, err
+	}
+	at := connection.UniversalOptions()
+	for _, configure := range o.configureRedis {
+		configure(at)
+	}
+	if !o.instanceGiven {
+		o.instance = settings.InstanceName
+	}
+	if settings.DisableTracing {
+		o.tracerProvider = nil
+	}
+	o.healthDisabled = settings.DisableHealthChecks
+	if without := connection.WithoutEffect(); len(without) > 0 {
+		o.logger.WarnContext(ctx, "cache: options without effect here", slog.String("cache", name), slog.Any("options", without))
+	}
+	c := newCache(o, connectedBy(func(ctx context.Context) (redis.UniversalClient, error) { return clientFor(ctx, at) }), serversAt(at))
+	if connection.AbortConnect() || !settings.DisableAutoActivation {
+		if err := c.HealthCheck(ctx); err != nil && connection.AbortConnect() {
+			return nil, errors.Join(fmt.Errorf("cache: open %q: %w", name, err), c.Close())
+		} else if err != nil {
+			c.warn(ctx, "Redis does not answer yet", err)
+		}
+	}
+	return c, nil
+}
+
+// configured returns the settings of a cache, and the connection they describe.
+func (o *options) configured(name string) (*Settings, *ConnectionString, error) {
+	environ := o.environ
+	if environ == nil {
+		environ = os.Environ()
+	}
+	file := o.appSettings
+	if file == "" {
+		file = "appsettings.json"
+	}
+	configuration, err := loadConfiguration(file, o.appSettings != "", environ)
+	if err != nil {
+		return nil, nil, err
+	}
+	settings, err := configuration.settings(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, configure := range o.configure {
+		configure(settings)
+	}
+	connection, err := settings.connection(name)
+	return settings, connection, err
+}
+
+// serversAt is serversOf for a client that is not there yet.
+func serversAt(o *redis.UniversalOptions) servers {
+	at := servers{addrs: slices.Clone(o.Addrs), master: o.MasterName}
+	if !o.IsClusterMode {
+		at.namespace = fmt.Sprint(o.DB)
+	}
+	return at
+}
+
+// clientFor returns a client of the kind that the servers are, which it asks unless
+// the options say.
+func clientFor(ctx context.Context, o *redis.UniversalOptions) (redis.UniversalClient, error) {
+	switch {
+	case o.MasterName != "":
+		return redis.NewFailoverClient(o.Failover()), nil
+	case o.IsClusterMode:
+		return newCluster(o), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.DialTimeout)
+	defer cancel()
+	found := make([]server, len(o.Addrs))
+	var asking sync.WaitGroup
+	for i, addr := range o.Addrs {
+		asking.Go(func() { found[i] = askServer(ctx, o, addr) })
+	}
+	asking.Wait()
+	chosen, err := choose(found)
+	for _, s := range found {
+		if err != nil || s.client != chosen.client || chosen.mode == "cluster" {
+			_ = s.client.Close()
+		}
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case chosen.mode == "cluster":
+		return newCluster(o), nil
+	default:
+		return chosen.client, nil
+	}
+}
+
+func newCluster(o *redis.UniversalOptions) redis.UniversalClient {
+	cluster := o.Cluster()
+	// The routing policies need COMMAND, which a plain user may not run, and what is sent has one key.
+	cluster.DisableRoutingPolicies = true
+	return redis.NewClusterClient(cluster)
+}
+
+// server is what a server has said about itself.
+type server struct {
+	addr       string
+	client     *redis.Client
+	mode, role string // of INFO; empty when it does not tell
+	err        error
+}
+
+// askServer asks the server at an address.
+func askServer(ctx context.Context, o *redis.UniversalOptions, addr string) server {
+	of := o.Simple()
+	of.Addr = addr
+	s := server{addr: addr, client: redis.NewClient(of)}
+	for _, section := range []string{"server", "replication"} {
+		info, err := s.client.Info(ctx, section).Result()
+		if err != nil {
+			// Who may not ask, or asks what is not quite Redis, goes by what it was told.
+			var reply redis.Error
+			if !errors.As(err, &reply) || !redis.HasErrorPrefix(err, "NOPERM") && !redis.HasErrorPrefix(err, "ERR") {
+				s.err = err
+			}
+			return s
+		}
+		for line := range strings.Lines(info) {
+			switch name, value, _ := strings.Cut(strings.TrimSpace(line), ":"); name {
+			case "redis_mode":
+				s.mode = value
+			case "role":
+				s.role = value
+			}
+		}
+	}
+	return s
+}
+
+// choose returns the server to connect to, or any one of a cluster.
+func choose(found []server) (chosen server, err error) {
+	var errs []error
+	var primaries []string
+	for _, s := range found {
+		switch {
+		case s.err != nil:
+			errs = append(errs, fmt.Errorf("connect to %s: %w", s.addr, s.err))
+		case s.mode == "cluster":
+			return s, nil
+		case s.mode == "sentinel":
+			errs = append(errs, fmt.Errorf("connect to %s: it is a sentinel: set serviceName", s.addr))
+		case s.role == "slave":
+			errs = append(errs, fmt.Errorf("connect to %s: it is a replica, which takes no writes", s.addr))
+		default:
+			chosen, primaries = s, append(primaries, s.addr)
+		}
+	}
+	switch len(primaries) {
+	case 0:
+		return chosen, errors.Join(errs...)
+	case 1:
+		return chosen, nil
+	default:
+		return chosen, fmt.Errorf("%s are neither a cluster nor replicas of each other: name the one that is the cache",
+			strings.Join(primaries, " and "))
+	}
+}
