@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"time"
 
@@ -18,6 +19,8 @@ import (
 type Cache struct {
 	options
 	connection *connection
+	pipelining pipelining
+	natures    natures
 	recorder   *telemetry.Recorder
 	local      *local // nil without [WithLocal]
 	flights    flights
@@ -37,6 +40,8 @@ func New(client redis.UniversalClient, opts ...Option) *Cache {
 func newCache(o options, to *connection, at servers) *Cache {
 	c := &Cache{options: o, connection: to}
 	c.flights.init()
+	c.pipelining.off = o.alone
+	c.natures.seed = maphash.MakeSeed()
 	if o.localSize > 0 {
 		c.local = newLocal(c)
 	}
@@ -175,7 +180,9 @@ func (c *Cache) writing(key string, value []byte, opts *EntryOptions, now time.T
 	case len(opts.Tags) > 0:
 		args = append(args, encodeTags(made, opts.Tags))
 	}
-	return &command{script: setScript, key: c.instance + key, args: args}, nil
+	write := &command{script: setScript, key: c.instance + key, args: args}
+	c.natures.saw(write.key, ends.sliding != none)
+	return write, nil
 }
 
 // warn logs what has not kept a call from being carried out.

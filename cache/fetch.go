@@ -71,40 +71,54 @@ func (c *Cache) fetchMany(ctx context.Context, keys, tags []string, ttl bool) ([
 
 func (c *Cache) reading(key string, now time.Time, ttl bool) *command {
 	read := &command{script: getScript, key: c.instance + key, args: moment(ticksOf(now))}
-	if ttl {
+	if ttl { // which HMGET does not tell
 		read.args = append(read.args, 1)
+	} else {
+		read.plain = c.natures.isPlain(read.key)
 	}
 	return read
 }
 
-// reply is what getScript has answered.
+// reply is what reading an entry has answered.
 type reply struct {
 	data string
 	ttl  int64
 	tags string
 }
 
-// reply returns the reply to getScript, nil when there is no entry.
+// reply returns the reply to a command that reads, nil when there is no entry.
 func (c *command) reply() (*reply, error) {
 	if err := c.err(); err != nil {
 		return nil, err
 	}
+	var r reply
+	isText, isNumber := true, true
 	switch answer := c.cmd.Val().(type) {
 	case nil:
 		return nil, nil
 	case string:
-		return &reply{data: answer}, nil
+		r.data = answer
 	case []any:
-		if len(answer) == 3 {
-			data, isText := answer[0].(string)
-			ttl, isNumber := answer[1].(int64)
-			tags, _ := answer[2].(string)
-			if isText && isNumber {
-				return &reply{data, ttl, tags}, nil
-			}
+		switch {
+		case c.plain && len(answer) == 4 && answer[2] == nil:
+			return nil, nil
+		case c.plain && len(answer) == 4:
+			r.data, isText = answer[2].(string)
+			r.tags, _ = answer[3].(string)
+		case len(answer) == 3:
+			r.data, isText = answer[0].(string)
+			r.ttl, isNumber = answer[1].(int64)
+			r.tags, _ = answer[2].(string)
+		default:
+			isText = false
 		}
+	default:
+		isText = false
 	}
-	return nil, fmt.Errorf("the server answered a script with %T: is this Redis?", c.cmd.Val())
+	if !isText || !isNumber {
+		return nil, fmt.Errorf("the server answered with %T: is this Redis?", c.cmd.Val())
+	}
+	return &r, nil
 }
 
 // decode returns the entry that a command has read.
@@ -112,6 +126,9 @@ func (c *Cache) decode(ctx context.Context, key string, read *command) (*entry, 
 	reply, err := read.reply()
 	if err != nil || reply == nil {
 		return nil, err
+	}
+	if !read.plain {
+		c.natures.saw(read.key, reply.ttl == ttlSliding)
 	}
 	e := &entry{value: []byte(reply.data), ttl: reply.ttl}
 	switch {

@@ -64,13 +64,13 @@ func TestCheckServers(t *testing.T) {
 func TestCheckServersThatAreDown(t *testing.T) {
 	server := redistest.Start(t)
 	client := checked(t, server.Addr, &redis.Options{DialerRetries: 1})
-	require.NoError(t, checkServers(t.Context(), client))
+	require.NoError(t, New(client).HealthCheck(t.Context()))
 	server.Kill()
-	err := checkServers(t.Context(), client)
+	err := New(client).HealthCheck(t.Context())
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	assert.ErrorContains(t, err, "cache: health: ")
 	server.Restart(t)
-	assert.NoError(t, checkServers(t.Context(), client))
+	assert.NoError(t, New(client).HealthCheck(t.Context()))
 }
 
 // A server repeats arguments of what it does not know. PING has none, but the end of the
@@ -86,30 +86,30 @@ func TestCheckServersRedacts(t *testing.T) {
 func TestCheckServersObeysItsContext(t *testing.T) {
 	server := redistest.Start(t)
 	client := checked(t, server.Addr, &redis.Options{ReadTimeout: -1, WriteTimeout: -1})
-	require.NoError(t, checkServers(t.Context(), client)) // there is a connection
+	require.NoError(t, New(client).HealthCheck(t.Context())) // there is a connection
 	server.Pause()
 	defer server.Resume()
 
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	err := checkServers(ctx, client)
+	err := New(client).HealthCheck(ctx)
 	var network net.Error
 	assert.True(t, errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout(), err)
 
 	ctx, cancel = context.WithTimeout(t.Context(), time.Hour)
 	go cancel()
-	assert.ErrorIs(t, checkServers(ctx, client), context.Canceled)
+	assert.ErrorIs(t, New(client).HealthCheck(ctx), context.Canceled)
 }
 
 func TestCheckServersObeysItsContextInClusters(t *testing.T) {
 	setup := redistest.StartCluster(t)
 	client := checkedCluster(t, setup, &redis.ClusterOptions{ReadTimeout: -1})
-	require.NoError(t, checkServers(t.Context(), client))
+	require.NoError(t, New(client).HealthCheck(t.Context()))
 	setup.Pause()
 	defer setup.Resume()
 	ctx, cancel := context.WithCancel(t.Context())
 	go cancel()
-	assert.ErrorIs(t, checkServers(ctx, client), context.Canceled)
+	assert.ErrorIs(t, New(client).HealthCheck(ctx), context.Canceled)
 }
 
 // What is left behind by a check comes to its end, even when the server never says
@@ -131,7 +131,7 @@ func TestCheckServersLeavesNothingForEver(t *testing.T) {
 			},
 		})
 		start := time.Now()
-		assert.Error(t, checkServers(context.Background(), client))
+		assert.Error(t, New(client).HealthCheck(context.Background()))
 		<-heard
 		assert.Equal(t, DefaultHealthTimeout, time.Since(start), "without a deadline")
 
@@ -140,7 +140,7 @@ func TestCheckServersLeavesNothingForEver(t *testing.T) {
 			<-heard // it waits for the answer
 			cancel()
 		}()
-		assert.ErrorIs(t, checkServers(ctx, client), context.Canceled)
+		assert.ErrorIs(t, New(client).HealthCheck(ctx), context.Canceled)
 		assert.Equal(t, DefaultHealthTimeout, time.Since(start), "no time has passed")
 		time.Sleep(2 * time.Minute) // what was left behind closes its connection
 		synctest.Wait()
@@ -152,13 +152,13 @@ func TestCheckServersLeavesNothingForEver(t *testing.T) {
 func TestCheckServersOfABrokenCluster(t *testing.T) {
 	setup := redistest.StartCluster(t)
 	client := checkedCluster(t, setup, &redis.ClusterOptions{DialerRetries: 1, ReadTimeout: 50 * time.Millisecond})
-	require.NoError(t, checkServers(t.Context(), client))
+	require.NoError(t, New(client).HealthCheck(t.Context()))
 
 	primary, other := setup.Servers[0], setup.Servers[1]
 	primary.Do(t, "CLUSTER", "DELSLOTS", "0")
 	var err error
 	require.Eventually(t, func() bool {
-		err = checkServers(t.Context(), client)
+		err = New(client).HealthCheck(t.Context())
 		return err != nil
 	}, 10*time.Second, time.Millisecond)
 	assert.EqualError(t, err, "cache: health: "+primary.Addr+": it says cluster_state:fail", "the others do not know yet")
@@ -167,7 +167,7 @@ func TestCheckServersOfABrokenCluster(t *testing.T) {
 	other.Pause()
 	defer other.Resume()
 	require.Eventually(t, func() bool {
-		err = checkServers(t.Context(), client)
+		err = New(client).HealthCheck(t.Context())
 		return strings.Contains(err.Error(), other.Addr+": ")
 	}, 10*time.Second, time.Millisecond)
 	assert.ErrorContains(t, err, primary.Addr+": it says cluster_state:fail")
@@ -178,7 +178,7 @@ func TestCheckServersOfAnEmptyCluster(t *testing.T) {
 		ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) { return nil, nil },
 	})
 	defer func() { assert.NoError(t, client.Close()) }()
-	assert.EqualError(t, checkServers(t.Context(), client), "cache: health: the cluster has no nodes that serve slots")
+	assert.EqualError(t, New(client).HealthCheck(t.Context()), "cache: health: the cluster has no nodes that serve slots")
 
 	server := redistest.Start(t)                                             // knows nothing of clusters
 	nodes := []redis.ClusterNode{{Addr: server.Addr}, {Addr: "127.0.0.1:1"}} // a primary and a replica
@@ -189,7 +189,7 @@ func TestCheckServersOfAnEmptyCluster(t *testing.T) {
 		},
 	})
 	defer func() { assert.NoError(t, client.Close()) }()
-	err := checkServers(t.Context(), client)
+	err := New(client).HealthCheck(t.Context())
 	assert.ErrorContains(t, err, ":"+server.Port+": ERR This instance has cluster support disabled")
 	assert.ErrorContains(t, err, ":1: dial tcp ")
 	assert.ErrorIs(t, err, syscall.ECONNREFUSED)
@@ -204,5 +204,5 @@ func TestCheckServersPanic(t *testing.T) {
 			return near, nil
 		},
 	})
-	assert.EqualError(t, checkServers(t.Context(), client), "cache: health: panic: no credentials")
+	assert.EqualError(t, New(client).HealthCheck(t.Context()), "cache: health: panic: no credentials")
 }

@@ -32,6 +32,7 @@ type options struct {
 	codec      Codec
 	hybrid     bool
 	required   bool // errors of Redis are GetOrCreate's
+	alone      bool // without pipelining
 	expiration time.Duration
 	localSize  uint64
 	maxPayload int
@@ -131,6 +132,14 @@ func WithDefaultExpiration(d time.Duration) Option {
 // and the channel __redis__:invalidate.
 func WithLocal(size uint64) Option {
 	return func(o *options) { o.localSize = size }
+}
+
+// WithoutPipelining gives each call a round trip and a connection of its own. By default,
+// when there are more than three calls at the same time, others share round trips, through the
+// AsyncAutoPipeline of the client, whose goroutines end with the client. It is slower with many
+// callers, and for proxies that cannot pipeline.
+func WithoutPipelining() Option {
+	return func(o *options) { o.alone = true }
 }
 
 // WithMaximumPayload sets the longest value that GetOrCreate stores, in bytes,

@@ -19,14 +19,15 @@ func newScript(name, source string) *script {
 	return &script{name, source, redis.NewScript(source).Hash()}
 }
 
-// refreshLua begins the sliding expiration anew, as RedisCache of .NET does: for
-// the sliding expiration or what is left of the absolute one, in whole
-// milliseconds, and what has ended is deleted. ARGV is the moment it is now, as
-// seconds and the ticks beyond them: whole, ticks are more than a number of Lua
-// can hold exactly.
+// refreshLua begins the sliding expiration of entry, which HMGET has read, anew, as
+// RedisCache of .NET does: for the sliding expiration or what is left of the
+// absolute one, in whole milliseconds, and what has ended is deleted. ARGV is the
+// moment it is now, as seconds and the ticks beyond them: whole, ticks are more than a
+// number of Lua can hold exactly.
 const refreshLua = `
-local function refresh(absolute, sliding)
-	if not sliding or sliding == '-1' then return end
+if entry.err then return entry end
+local absolute, sliding = entry[1], entry[2]
+if sliding and sliding ~= '-1' then
 	local left = tonumber(sliding)
 	if left and absolute and absolute ~= '-1' then
 		local beyond = tonumber(string.sub(absolute, -7))
@@ -42,26 +43,22 @@ end
 
 var (
 	// getScript reads an entry. It answers nil when there is none, or the value; when
-	// ARGV[3] asks for more, or the entry has tags, a list of the value, for how many
+	// ARGV[3] asks for more, or there is more to tell, a list of the value, for how many
 	// milliseconds the entry lives on (ttlForEver, ttlSliding), and its tags.
-	getScript = newScript("get", refreshLua+`
+	getScript = newScript("get", `
 local entry = redis.pcall('HMGET', KEYS[1], 'absexp', 'sldexp', 'data', 'tags')
-if entry.err then return entry end
-local failed = refresh(entry[1], entry[2])
-if failed then return failed end
+`+refreshLua+`
 local value, tags = entry[3], entry[4]
-if not value or not tags and not ARGV[3] then return value end
-local ttl = -2
-if not entry[2] or entry[2] == '-1' then ttl = redis.call('PTTL', KEYS[1]) end
-return {value, ttl, tags}
+if not value then return value end
+if sliding and sliding ~= '-1' then return {value, -2, tags} end
+if not tags and not ARGV[3] then return value end
+return {value, redis.call('PTTL', KEYS[1]), tags}
 `)
 
 	// refreshScript is getScript without the value.
-	refreshScript = newScript("refresh", refreshLua+`
+	refreshScript = newScript("refresh", `
 local entry = redis.pcall('HMGET', KEYS[1], 'absexp', 'sldexp')
-if entry.err then return entry end
-return refresh(entry[1], entry[2])
-`)
+`+refreshLua)
 
 	// setScript writes an entry. ARGV is absexp, sldexp, data, the TTL in seconds (or
 	// -1), and tags if there are some. Nothing is left of an entry that was there,
@@ -69,15 +66,16 @@ return refresh(entry[1], entry[2])
 	setScript = newScript("set", `
 local written = redis.pcall('HSET', KEYS[1], 'absexp', ARGV[1], 'sldexp', ARGV[2], 'data', ARGV[3])
 if type(written) == 'table' and written.err then return written end
+local new = written == 3
 if ARGV[5] then
 	redis.call('HSET', KEYS[1], 'tags', ARGV[5])
-else
+elseif not new then
 	redis.call('HDEL', KEYS[1], 'tags')
 end
-if ARGV[4] == '-1' then
-	redis.call('PERSIST', KEYS[1])
-else
+if ARGV[4] ~= '-1' then
 	redis.call('EXPIRE', KEYS[1], ARGV[4])
+elseif not new then
+	redis.call('PERSIST', KEYS[1])
 end
 return redis.status_reply('OK')
 `)
@@ -96,12 +94,17 @@ type command struct {
 	script *script
 	key    string // as Redis has it
 	args   []any
+	plain  bool       // getScript only: the entry is thought to have no sliding expiration, and read with HMGET
 	cmd    *redis.Cmd // sent, with its reply
 }
 
 // prepare makes the command to send: with the whole script when the server does
 // not have it yet.
 func (c *command) prepare(ctx context.Context, whole bool) {
+	if c.plain {
+		c.cmd = redis.NewCmd(ctx, "hmget", c.key, "absexp", "sldexp", "data", "tags")
+		return
+	}
 	args := make([]any, 0, 4+len(c.args))
 	if whole {
 		args = append(args, "eval", c.script.source, 1, c.key)
@@ -111,8 +114,29 @@ func (c *command) prepare(ctx context.Context, whole bool) {
 	c.cmd = redis.NewCmd(ctx, append(args, c.args...)...)
 }
 
-// run sends commands in one round trip, and again those whose script the server
-// did not have. The error is that of the first that failed; each has its own.
+// again says whether the command has to be sent once more, and makes it ready for
+// that: when the server did not have its script, or the entry is another one than
+// was thought.
+func (c *command) again(ctx context.Context) bool {
+	switch err := c.cmd.Err(); {
+	case redis.HasErrorPrefix(err, "NOSCRIPT"):
+		c.prepare(ctx, true)
+	case c.plain && err == nil && hasSliding(c.cmd.Val()):
+		c.plain = false
+		c.prepare(ctx, false)
+	default:
+		return false
+	}
+	return true
+}
+
+func hasSliding(fields any) bool {
+	answer, _ := fields.([]any)
+	return len(answer) > 1 && answer[1] != nil && answer[1] != "-1"
+}
+
+// run sends commands in one round trip, and those again that have to be. The error
+// is that of the first that failed; each has its own.
 func (c *Cache) run(ctx context.Context, commands ...*command) error {
 	client, err := c.connection.client(ctx)
 	if err != nil {
@@ -122,16 +146,15 @@ func (c *Cache) run(ctx context.Context, commands ...*command) error {
 	for _, cmd := range commands {
 		cmd.prepare(ctx, false)
 	}
-	send(ctx, client, commands)
-	var unknown []*command
-	for _, cmd := range commands {
-		if redis.HasErrorPrefix(cmd.cmd.Err(), "NOSCRIPT") {
-			cmd.prepare(ctx, true)
-			unknown = append(unknown, cmd)
+	for left := commands; len(left) > 0; { // at most three times: HMGET, EVALSHA, EVAL
+		c.send(ctx, client, left)
+		var again []*command
+		for _, cmd := range left {
+			if cmd.again(ctx) {
+				again = append(again, cmd)
+			}
 		}
-	}
-	if len(unknown) > 0 {
-		send(ctx, client, unknown)
+		left = again
 	}
 	for _, cmd := range commands {
 		if failed := cmd.err(); failed != nil && err == nil {
@@ -142,9 +165,9 @@ func (c *Cache) run(ctx context.Context, commands ...*command) error {
 	return err
 }
 
-func send(ctx context.Context, client redis.UniversalClient, commands []*command) {
+func (c *Cache) send(ctx context.Context, client redis.UniversalClient, commands []*command) {
 	if len(commands) == 1 {
-		_ = client.Process(ctx, commands[0].cmd)
+		c.pipelining.process(ctx, client, commands[0])
 		return
 	}
 	pipeline := client.Pipeline()
@@ -177,5 +200,8 @@ func (c *Cache) start(ctx context.Context, commands []*command) (context.Context
 }
 
 func (c *command) call() telemetry.Call {
+	if c.plain {
+		return telemetry.Call{Command: "HMGET", Key: c.key}
+	}
 	return telemetry.Call{Command: "EVALSHA", Script: c.script.name, Key: c.key}
 }
