@@ -40,24 +40,24 @@ func checkedCluster(t *testing.T, setup *redistest.Setup, opts *redis.ClusterOpt
 
 func TestCheckServers(t *testing.T) {
 	t.Run("plain", func(t *testing.T) {
-		assert.NoError(t, checkServers(t.Context(), checked(t, redistest.Plain(t).Servers[0].Addr, nil)))
+		assert.NoError(t, New(checked(t, redistest.Plain(t).Servers[0].Addr, nil)).HealthCheck(t.Context()))
 	})
 	t.Run("acl", func(t *testing.T) {
 		setup := redistest.ACL(t)
 		opts := &redis.Options{Username: setup.Metadata["redisUsername"], Password: setup.Metadata["redisPassword"]}
-		assert.NoError(t, checkServers(t.Context(), checked(t, setup.Servers[0].Addr, opts)))
+		assert.NoError(t, New(checked(t, setup.Servers[0].Addr, opts)).HealthCheck(t.Context()))
 		opts = &redis.Options{Username: setup.Metadata["redisUsername"], Password: "wrong-password"}
-		err := checkServers(t.Context(), checked(t, setup.Servers[0].Addr, opts))
+		err := New(checked(t, setup.Servers[0].Addr, opts)).HealthCheck(t.Context())
 		require.ErrorContains(t, err, "cache: health: WRONGPASS ")
 		assert.NotContains(t, err.Error(), "wrong-password")
 	})
 	t.Run("cluster", func(t *testing.T) {
-		assert.NoError(t, checkServers(t.Context(), checkedCluster(t, redistest.Cluster(t), &redis.ClusterOptions{})))
+		assert.NoError(t, New(checkedCluster(t, redistest.Cluster(t), &redis.ClusterOptions{})).HealthCheck(t.Context()))
 	})
 	t.Run("another client", func(t *testing.T) {
 		ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": redistest.Plain(t).Servers[0].Addr}})
 		defer func() { assert.NoError(t, ring.Close()) }()
-		assert.NoError(t, checkServers(t.Context(), ring))
+		assert.NoError(t, New(ring).HealthCheck(t.Context()))
 	})
 }
 
@@ -77,7 +77,7 @@ func TestCheckServersThatAreDown(t *testing.T) {
 // text shows that it would have been cut off.
 func TestCheckServersRedacts(t *testing.T) {
 	server := redistest.Start(t, "--rename-command", "PING", "")
-	err := checkServers(t.Context(), checked(t, server.Addr, nil))
+	err := New(checked(t, server.Addr, nil)).HealthCheck(t.Context())
 	assert.EqualError(t, err, "cache: health: ERR unknown command 'ping'")
 	var reply redis.Error
 	assert.ErrorAs(t, err, &reply)

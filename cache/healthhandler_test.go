@@ -48,7 +48,7 @@ func passes(context.Context) error { return nil }
 func fails(context.Context) error { return errors.New("dial tcp 10.1.2.3:6379: s3cret") }
 
 func pingOf(client redis.UniversalClient) func(context.Context) error {
-	return func(ctx context.Context) error { return checkServers(ctx, client) }
+	return func(ctx context.Context) error { return New(client).HealthCheck(ctx) }
 }
 
 func TestHealthDefaults(t *testing.T) {

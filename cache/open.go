@@ -159,12 +159,15 @@ func askServer(ctx context.Context, o *redis.UniversalOptions, addr string) serv
 	of := o.Simple()
 	of.Addr = addr
 	s := server{addr: addr, client: redis.NewClient(of)}
+	if s.err = s.client.Ping(ctx).Err(); s.err != nil {
+		return s
+	}
 	for _, section := range []string{"server", "replication"} {
 		info, err := s.client.Info(ctx, section).Result()
 		if err != nil {
-			// Who may not ask, or asks what is not quite Redis, goes by what it was told.
-			var reply redis.Error
-			if !errors.As(err, &reply) || !redis.HasErrorPrefix(err, "NOPERM") && !redis.HasErrorPrefix(err, "ERR") {
+			// What is not quite Redis does not know it, and a plain user may not ask:
+			// they go by what is configured.
+			if reply := redis.Error(nil); !errors.As(err, &reply) {
 				s.err = err
 			}
 			return s
