@@ -16,6 +16,7 @@ import (
 	// go test does not see what go run builds. This import, and reading the
 	// folders, keep it from answering with a cached result after a change.
 	_ "github.com/redisbinding/redisbinding"
+	_ "github.com/redisbinding/redisbinding/cache"
 )
 
 func TestExamplesRun(t *testing.T) {
@@ -40,6 +41,14 @@ func TestExamplesRun(t *testing.T) {
 		"tls": {
 			"with caCert:    connected over TLS to 127.0.0.1:",
 			"(set caCert to the CA that signed the server's certificate)",
+		},
+		"cache": {
+			"once       64 callers, the value was made 1 time(s)",
+			`HGETALL example:cart:7 -> absexp=-1 sldexp=12000000000 data=["tea"]`,
+			"user:1 is there: true, after RemoveByTag: false",
+			`health     200 OK {"status":"Healthy"`,
+			"spans      cache factory: ",
+			"metrics    redisbinding.cache.waiters = 63",
 		},
 		"entraid": {
 			`msg="redisbinding: acquired an Entra ID token"`,
@@ -77,6 +86,7 @@ func TestExamplesRun(t *testing.T) {
 // identity of the user's.
 func environment() []string {
 	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
-		return strings.HasPrefix(variable, "REDIS_HOST=") || strings.HasPrefix(variable, "AZURE_") || strings.HasPrefix(variable, "DAPR_")
+		return strings.HasPrefix(variable, "REDIS_HOST=") || strings.HasPrefix(variable, "AZURE_") || strings.HasPrefix(variable, "DAPR_") ||
+			strings.HasPrefix(variable, "ConnectionStrings__")
 	})
 }
