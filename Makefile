@@ -41,8 +41,9 @@ lint: ## gofmt, go mod tidy, and golangci-lint on all modules
 
 TEST_ONLY = testing$$|miniredis|testify|goleak|otel/sdk|internal/(redistest|entratest)
 .PHONY: deps-check
-deps-check: ## no test library in what users import, and no gRPC beside the adapter
-	@! $(GO) list -deps . | grep -E '$(TEST_ONLY)|google.golang.org/grpc|dapr/dapr'
+deps-check: ## no test library in what users import, no gRPC beside the adapter, nothing of the cache in the root
+	@! $(GO) list -deps . | grep -E '$(TEST_ONLY)|google.golang.org/grpc|dapr/dapr|otter|hujson'
+	@! $(GO) list -deps ./cache | grep -E '$(TEST_ONLY)|google.golang.org/grpc|dapr/dapr|Azure'
 	@! (cd adapters/dapr && $(GO) list -deps . ./cmd/...) | grep -E '$(TEST_ONLY)'
 
 .PHONY: cross
@@ -62,4 +63,5 @@ bench-more: deps ## servers far away, clusters, TLS, 10,000 callers
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (1m)
-	@set -e; for f in $$($(GO) test -list '^Fuzz' . | grep ^Fuzz); do $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) .; done
+	@set -e; for p in . ./cache; do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
+		$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; done; done
