@@ -132,7 +132,7 @@ func refusal(first []byte) *dialError {
 		return nil
 	}
 	line, _, _ := bytes.Cut(text, []byte("\r\n"))
-	return &dialError{redact.Reply(line)}
+	return &dialError{redact.ReplyError(line)}
 }
 
 func (c *conn) Write(b []byte) (int, error) {

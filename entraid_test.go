@@ -659,12 +659,12 @@ func TestEntraIDIsBlamed(t *testing.T) {
 	tokens.current.Store(&expired)
 	tokens.failure = errors.New("the authority is down")
 	const why = ": the Entra ID token expired at 2026-01-02T03:04:05Z and could not be renewed: the authority is down"
-	for _, err := range []error{io.EOF, redact.Reply("NOAUTH Authentication required."), redact.Reply("WRONGPASS no")} {
+	for _, err := range []error{io.EOF, redact.ReplyError("NOAUTH Authentication required."), redact.ReplyError("WRONGPASS no")} {
 		blamed := c.blameToken(err)
 		require.EqualError(t, blamed, err.Error()+why)
 		require.ErrorIs(t, blamed, err)
 	}
-	for _, err := range []error{context.Canceled, redact.Reply("WRONGTYPE no"), redis.ErrPoolTimeout, redis.Nil, nil, &dialError{io.EOF}} {
+	for _, err := range []error{context.Canceled, redact.ReplyError("WRONGTYPE no"), redis.ErrPoolTimeout, redis.Nil, nil, &dialError{io.EOF}} {
 		assert.Equal(t, err, c.blameToken(err))
 	}
 }

@@ -242,10 +242,10 @@ func TestAdvice(t *testing.T) {
 		"CROSSSLOT Keys in request don't hash to the same": "set redisType to cluster",
 		"ERR unknown command 'SET'":                        "is the server a sentinel?",
 	} {
-		assert.Contains(t, node.advice(redact.Reply(text), false), want, text)
+		assert.Contains(t, node.advice(redact.ReplyError(text), false), want, text)
 	}
-	assert.Contains(t, cluster.advice(redact.Reply("ERR unknown command 'CLUSTER'"), false), "Redis Cluster nodes?")
-	assert.Empty(t, cluster.advice(redact.Reply("MOVED 1 h:1"), true))
+	assert.Contains(t, cluster.advice(redact.ReplyError("ERR unknown command 'CLUSTER'"), false), "Redis Cluster nodes?")
+	assert.Empty(t, cluster.advice(redact.ReplyError("MOVED 1 h:1"), true))
 	assert.Contains(t, node.advice(redis.ErrPoolTimeout, false), "raise poolSize or poolTimeout")
 	assert.Contains(t, node.advice(fmt.Errorf("read: %w", io.EOF), true), "set enableTLS to true")
 	assert.Empty(t, node.advice(fmt.Errorf("read: %w", io.EOF), false))

@@ -385,7 +385,7 @@ func (t *tokens) censor(err error) error {
 			text = strings.ReplaceAll(text, secret, "***")
 		}
 	}
-	var censored redact.Censored
+	var censored redact.CensoredError
 	if text == err.Error() && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		censored.Causes = []error{err}
 	}

@@ -91,8 +91,8 @@ func TestEntriesThatTheCodecCannotRead(t *testing.T) {
 
 func TestCodecThatFails(t *testing.T) {
 	c := newTestCache(t, plain(t), WithCodec(brokenCodec{}))
-	make := func(context.Context) (int, error) { return 1, nil }
-	_, err := GetOrCreate(t.Context(), c, "key", make, EntryOptions{})
+	one := func(context.Context) (int, error) { return 1, nil }
+	_, err := GetOrCreate(t.Context(), c, "key", one, EntryOptions{})
 	require.ErrorIs(t, err, errBroken)
 	assert.ErrorContains(t, err, "cache: get or create: the codec cannot read what it has written: ")
 

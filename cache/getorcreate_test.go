@@ -66,7 +66,7 @@ func TestOneFactoryForManyCallers(t *testing.T) {
 	c := newTestCache(t, plain(t))
 	var calls atomic.Int64
 	asked, release := make(chan struct{}, 64), make(chan struct{})
-	factory := func(context.Context) ([]byte, error) {
+	factory := func(context.Context) ([]byte, error) { //nolint:unparam // the form of a factory
 		calls.Add(1)
 		<-release
 		return []byte("made"), nil
@@ -113,7 +113,7 @@ func TestCallersLeaveOneByOne(t *testing.T) {
 	c := newTestCache(t, plain(t))
 	type contextKey struct{}
 	started, ended := make(chan context.Context, 2), make(chan error, 2)
-	factory := func(ctx context.Context) ([]byte, error) {
+	factory := func(ctx context.Context) ([]byte, error) { //nolint:unparam // the form of a factory
 		started <- ctx
 		<-ctx.Done()
 		ended <- ctx.Err()

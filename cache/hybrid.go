@@ -33,10 +33,10 @@ type payload struct {
 	tags     []string
 }
 
-// errNotHybrid is why bytes are not taken for an entry in the format.
-type errNotHybrid string
+// notHybridError is why bytes are not taken for an entry in the format.
+type notHybridError string
 
-func (e errNotHybrid) Error() string {
+func (e notHybridError) Error() string {
 	return "it is not in the format of HybridCache: " + string(e)
 }
 
@@ -51,7 +51,7 @@ func encodeHybrid(key string, value []byte, tags []string, created, duration int
 	b = binary.LittleEndian.AppendUint64(b, uint64(created))       //nolint:gosec // no clock is before the year 1
 	b = binary.AppendUvarint(b, 0)                                 // flags
 	b = binary.AppendUvarint(b, uint64(len(value)))
-	b = binary.AppendUvarint(b, uint64(max(0, duration))) //nolint:gosec // at least 0
+	b = binary.AppendUvarint(b, uint64(max(0, duration)))
 	b = binary.AppendUvarint(b, uint64(len(tags)))
 	for text := range slices.Values(append([]string{key}, tags...)) {
 		b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
@@ -62,37 +62,37 @@ func encodeHybrid(key string, value []byte, tags []string, created, duration int
 // decodeHybrid reads the format. The value is a part of data.
 func decodeHybrid(key string, data []byte) (*payload, error) {
 	if len(data) < hybridShortest {
-		return nil, errNotHybrid("it is too short")
+		return nil, notHybridError("it is too short")
 	}
 	if string(data[:2]) != hybridSentinel {
-		return nil, errNotHybrid("it begins otherwise")
+		return nil, notHybridError("it begins otherwise")
 	}
 	if string(data[len(data)-2:]) != hybridSentinel {
-		return nil, errNotHybrid("it ends otherwise")
+		return nil, notHybridError("it ends otherwise")
 	}
 	p := &payload{created: int64(binary.LittleEndian.Uint64(data[4:hybridHeader]))} //nolint:gosec // checked below
 	r := payloadReader{data[hybridHeader : len(data)-2]}
 	flags, length, duration, tags := r.number(), r.number(), r.number(), r.number()
 	switch {
 	case p.created <= 0 || p.created > lastTick:
-		return nil, errNotHybrid("its time of creation cannot be")
+		return nil, notHybridError("its time of creation cannot be")
 	case flags != 0:
-		return nil, errNotHybrid("it has flags, which this version does not know")
+		return nil, notHybridError("it has flags, which this version does not know")
 	case string(r.text()) != key:
-		return nil, errNotHybrid("it is another key's")
+		return nil, notHybridError("it is another key's")
 	case tags > uint64(len(r.rest)): // each has a byte at least
-		return nil, errNotHybrid("it has less tags than it says")
+		return nil, notHybridError("it has less tags than it says")
 	}
-	p.duration = int64(min(duration, lastTick)) //nolint:gosec // no more than that
+	p.duration = int64(min(duration, lastTick))
 	for range tags {
 		tag := r.text()
 		if tag == nil || !utf8.Valid(tag) {
-			return nil, errNotHybrid("a tag is no text")
+			return nil, notHybridError("a tag is no text")
 		}
 		p.tags = append(p.tags, string(tag))
 	}
 	if r.rest == nil || length != uint64(len(r.rest)) {
-		return nil, errNotHybrid("its length is another than it says")
+		return nil, notHybridError("its length is another than it says")
 	}
 	p.value = r.rest
 	return p, nil

@@ -43,7 +43,7 @@ func newLocal(c *Cache) *local {
 	settings := &otter.Options[string, *kept]{
 		MaximumWeight: c.localSize,
 		Weigher: func(key string, k *kept) uint32 {
-			return uint32(min(len(key)+len(k.value)+entryOverhead, 1<<32-1)) //nolint:gosec // no more than that
+			return uint32(min(len(key)+len(k.value)+entryOverhead, 1<<32-1))
 		},
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, *kept]) time.Duration { return e.Value.ttl }),
 		Logger:           &otter.NoopLogger{},

@@ -199,7 +199,7 @@ func TestChangesThatCannotBeFollowed(t *testing.T) {
 
 	logger, log = testLogger()
 	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": server.Addr}})
-	defer ring.Close()
+	defer func() { _ = ring.Close() }()
 	newTestCache(t, ring, WithLocal(1<<20), WithLogger(logger))
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "*redis.Ring") }, soon, time.Millisecond)
 }

@@ -19,9 +19,9 @@ func (c *Cache) GetMany(ctx context.Context, keys ...string) (map[string][]byte,
 	if err != nil {
 		err = fmt.Errorf("cache: get many: %w", err)
 	}
-	for i, e := range entries {
-		if e != nil {
-			values[keys[i]] = e.value
+	for i, key := range keys {
+		if e := entries[i]; e != nil {
+			values[key] = e.value
 		}
 	}
 	c.stats.redisHits.Add(int64(len(values)))

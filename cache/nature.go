@@ -40,5 +40,5 @@ func (n *natures) saw(key string, sliding bool) {
 
 func (n *natures) of(key string) (word int, bit uint64) {
 	h := maphash.String(n.seed, key) % natureBits
-	return int(h / 64), 1 << (h % 64) //nolint:gosec // less than natureBits
+	return int(h / 64), 1 << (h % 64)
 }

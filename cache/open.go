@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -101,7 +102,7 @@ func (o *options) configured(name string) (*Settings, *ConnectionString, error) 
 func serversAt(o *redis.UniversalOptions) servers {
 	at := servers{addrs: slices.Clone(o.Addrs), master: o.MasterName}
 	if !o.IsClusterMode {
-		at.namespace = fmt.Sprint(o.DB)
+		at.namespace = strconv.Itoa(o.DB)
 	}
 	return at
 }

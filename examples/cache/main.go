@@ -95,7 +95,7 @@ type user struct {
 // once asks for one value from many goroutines.
 func once(ctx context.Context, c *cache.Cache) error {
 	var made atomic.Int64
-	load := func(context.Context) (user, error) { // from a database, say
+	load := func(context.Context) (user, error) { //nolint:unparam // a database would have errors
 		made.Add(1)
 		time.Sleep(50 * time.Millisecond)
 		return user{Name: "ada"}, nil

@@ -8,14 +8,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Reply is a server's error reply with what it repeated of the command
+// ReplyError is a server's error reply with what it repeated of the command
 // cut off. It is a redis.Error like the reply it stands for.
-type Reply string
+type ReplyError string
 
-func (e Reply) Error() string { return string(e) }
+func (e ReplyError) Error() string { return string(e) }
 
 // RedisError makes it a redis.Error.
-func (Reply) RedisError() {}
+func (ReplyError) RedisError() {}
 
 // repeatedArguments is what a server adds to "unknown command": the arguments,
 // which may be a password or a value.
@@ -35,9 +35,9 @@ func Error(err error) error {
 		return err
 	}
 	if _, isReply := err.(redis.Error); isReply { //nolint:errorlint // what it wraps comes below
-		return Reply(text)
+		return ReplyError(text)
 	}
-	censored := Censored{Text: text}
+	censored := CensoredError{Text: text}
 	switch wrapper := err.(type) { //nolint:errorlint // the tree is taken apart here
 	case interface{ Unwrap() error }:
 		censored.Causes = []error{Error(wrapper.Unwrap())}
@@ -49,13 +49,13 @@ func Error(err error) error {
 	return censored
 }
 
-// Censored stands in for an error whose own text would show too much.
-type Censored struct {
+// CensoredError stands in for an error whose own text would show too much.
+type CensoredError struct {
 	Text   string
 	Causes []error // what may still be reached through it
 }
 
-func (e Censored) Error() string { return e.Text }
+func (e CensoredError) Error() string { return e.Text }
 
 // Unwrap returns the causes.
-func (e Censored) Unwrap() []error { return e.Causes }
+func (e CensoredError) Unwrap() []error { return e.Causes }
