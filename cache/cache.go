@@ -39,7 +39,7 @@ func New(client redis.UniversalClient, opts ...Option) *Cache {
 
 func newCache(o options, to *connection, at servers) *Cache {
 	c := &Cache{options: o, connection: to}
-	c.flights.init()
+	c.flights.init(func(p *PanicError) { c.warn(context.Background(), "a factory panicked that nobody waited for", p) })
 	c.pipelining.off = o.alone
 	c.natures.seed = maphash.MakeSeed()
 	if o.localSize > 0 {

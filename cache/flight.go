@@ -16,6 +16,7 @@ type flights struct {
 	open    map[string][]*flight // that may be joined, by key; nil once closed
 	running map[*flight]struct{}
 	ended   sync.WaitGroup
+	lost    func(*PanicError) // is told of a panic when nobody waits any more
 }
 
 // flight is work that callers wait for.
@@ -60,7 +61,8 @@ func (p *PanicError) Unwrap() error {
 
 var errGoexit = errors.New("cache: the factory ended its goroutine")
 
-func (f *flights) init() {
+func (f *flights) init(lost func(*PanicError)) {
+	f.lost = lost
 	f.open, f.running = map[string][]*flight{}, map[*flight]struct{}{}
 }
 
@@ -132,6 +134,9 @@ func (f *flights) fly(ctx context.Context, key string, fl *flight, work func(con
 		f.mu.Lock()
 		f.shut(key, fl)
 		delete(f.running, fl)
+		if fl.waiting == 0 && fl.panicked != nil {
+			f.lost(fl.panicked)
+		}
 		f.mu.Unlock()
 		close(fl.done)
 	}()

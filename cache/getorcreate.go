@@ -131,10 +131,10 @@ func (c *Cache) create(ctx context.Context, fl *flight, key string, factory func
 	write, err := c.writing(key, value, opts, now, made)
 	if err == nil {
 		err = fl.store(func() error { return c.run(ctx, write) })
-	}
-	if err != nil && (c.required || ctx.Err() != nil) {
-		return nil, fmt.Errorf("cache: get or create: %w", err)
-	}
+		if err != nil && (c.required || ctx.Err() != nil) {
+			return nil, fmt.Errorf("cache: get or create: %w", err)
+		}
+	} // or else its time has come while the factory ran
 	if err != nil {
 		c.warn(ctx, "GetOrCreate did not store a value", err)
 	}

@@ -174,6 +174,34 @@ func TestFactoryThatFails(t *testing.T) {
 	assert.Equal(t, "made", string(value))
 }
 
+// A panic that would reach nobody is logged.
+func TestPanicThatNobodyWaitsFor(t *testing.T) {
+	logger, log := testLogger()
+	c := newTestCache(t, plain(t), WithLogger(logger))
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := c.GetOrCreate(ctx, "key", func(ctx context.Context) ([]byte, error) {
+		cancel()
+		<-ctx.Done()
+		panic("too late")
+	}, EntryOptions{})
+	require.ErrorIs(t, err, context.Canceled)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "too late") }, soon, time.Millisecond)
+}
+
+// A value whose time has come while it was made is returned, and not stored.
+func TestExpiryWhileTheFactoryRuns(t *testing.T) {
+	client := plain(t)
+	clock := &testClock{at: now}
+	c := newTestCache(t, client, WithClock(clock.now), WithRedisRequired())
+	value, err := c.GetOrCreate(t.Context(), "key", func(context.Context) ([]byte, error) {
+		clock.advance(time.Hour)
+		return []byte("v"), nil
+	}, EntryOptions{AbsoluteExpiration: now.Add(time.Minute)})
+	require.NoError(t, err)
+	assert.Equal(t, "v", string(value))
+	assert.Zero(t, client.Exists(t.Context(), "key").Val())
+}
+
 // A write of this process is not undone by a factory that had begun before it.
 func TestWritesWinOverFactories(t *testing.T) {
 	for name, write := range map[string]func(*Cache, context.Context) error{

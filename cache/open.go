@@ -160,6 +160,7 @@ func askServer(ctx context.Context, o *redis.UniversalOptions, addr string) serv
 	of := o.Simple()
 	of.Addr = addr
 	s := server{addr: addr, client: redis.NewClient(of)}
+	defer context.AfterFunc(ctx, func() { _ = s.client.Close() })() // go-redis minds no cancellation
 	if s.err = s.client.Ping(ctx).Err(); s.err != nil {
 		return s
 	}
