@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 )
 
 // Codec turns values into bytes and back, for [GetOrCreate]. It is called from many
@@ -22,7 +23,9 @@ func (jsonCodec) Unmarshal(data []byte, v any) error { return json.Unmarshal(dat
 
 // GetOrCreate is [Cache.GetOrCreate] for values of any type: []byte and string are
 // stored as they are, others as the [Codec] of the cache has them (JSON). Every
-// caller gets a value of its own, read from the bytes that are stored.
+// caller gets a value of its own, read from the bytes that are stored. With
+// [WithLocal] values of types without pointers, slices, maps and the like are read from
+// them once, and copied.
 //
 // An entry that the codec cannot read (another version of the program wrote it, say)
 // is logged, and taken for none: the factory makes a new one. When the codec cannot
@@ -42,7 +45,14 @@ func GetOrCreate[T any](ctx context.Context, c *Cache, key string, factory func(
 
 // getOrCreate is GetOrCreate but for entries that the codec cannot read.
 func getOrCreate[T any](ctx context.Context, c *Cache, key string, factory func(context.Context) (T, error), opts EntryOptions) (value T, unreadable, err error) {
-	data, err := c.GetOrCreate(ctx, key, func(ctx context.Context) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return value, nil, err
+	}
+	if k := c.kept(key, &opts); k != nil {
+		value, unreadable = keptAs[T](c.codec, k)
+		return value, unreadable, nil
+	}
+	data, err := c.join(ctx, key, func(ctx context.Context) ([]byte, error) {
 		made, err := factory(ctx)
 		if err != nil {
 			return nil, err
@@ -52,17 +62,61 @@ func getOrCreate[T any](ctx context.Context, c *Cache, key string, factory func(
 	if err != nil || data == nil {
 		return value, nil, err
 	}
+	value, unreadable = decode[T](c.codec, data)
+	return value, unreadable, nil
+}
+
+// keptAs returns what is kept in process as a value of a type.
+func keptAs[T any](codec Codec, k *kept) (T, error) {
+	if decoded := k.decoded.Load(); decoded != nil {
+		if value, ok := (*decoded).(T); ok {
+			return value, nil
+		}
+	}
+	data := k.value
+	if _, raw := any(&data).(*T); raw { // the caller's own
+		data = append(make([]byte, 0, len(data)), data...)
+	}
+	value, err := decode[T](codec, data)
+	if err == nil && canShare(reflect.TypeFor[T]()) {
+		decoded := any(value)
+		k.decoded.Store(&decoded)
+	}
+	return value, err
+}
+
+// canShare says whether a copy of a value of the type has nothing in common with the
+// value that anybody could change.
+func canShare(t reflect.Type) bool {
+	switch kind := t.Kind(); {
+	case kind >= reflect.Bool && kind <= reflect.Complex128, kind == reflect.String:
+		return true
+	case kind == reflect.Array:
+		return canShare(t.Elem())
+	case kind == reflect.Struct:
+		for i := range t.NumField() {
+			if !canShare(t.Field(i).Type) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// decode may keep data in a value of type []byte.
+func decode[T any](codec Codec, data []byte) (value T, err error) {
 	switch p := any(&value).(type) {
 	case *[]byte:
 		*p = data
 	case *string:
 		*p = string(data)
 	default:
-		if unreadable = c.codec.Unmarshal(data, p); unreadable != nil {
-			value = *new(T) // some of it may have been filled
+		if err = codec.Unmarshal(data, p); err != nil {
+			return *new(T), err // some of it may have been filled
 		}
 	}
-	return value, unreadable, nil
+	return value, nil
 }
 
 func encode(codec Codec, v any) ([]byte, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -72,6 +73,72 @@ func TestTypedValuesAreNotShared(t *testing.T) {
 	require.Eventually(t, func() bool { return c.flights.waiting("key") == 2 }, soon, tick)
 	close(release)
 	assert.Equal(t, (<-got).Tags, (<-got).Tags)
+}
+
+// Values that are kept in process are read once when callers can share them, and are never
+// one that another caller may change.
+func TestTypedValuesInProcess(t *testing.T) {
+	type address struct {
+		Street string
+		Number int
+		Tags   [2]string
+	}
+	codec := &countingCodec{}
+	c := newLocalCache(t, plain(t), WithCodec(codec))
+	ctx := t.Context()
+	for key, value := range map[string]any{"address": address{"Broad", 1, [2]string{"a", "b"}}, "slices": user{"ada", []string{"x"}}, "bytes": "text"} {
+		data, err := encode(codec, value)
+		require.NoError(t, err)
+		require.NoError(t, c.Set(ctx, key, data, EntryOptions{}))
+		keep(t, c, key, EntryOptions{})
+	}
+	before := codec.read.Load()
+	for range 3 {
+		got, err := GetOrCreate[address](ctx, c, "address", nil, EntryOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, address{"Broad", 1, [2]string{"a", "b"}}, got)
+		got.Tags[0] = "changed"
+	}
+	assert.EqualValues(t, 1, codec.read.Load()-before)
+	type other struct{ Street string }
+	for range 2 {
+		got, err := GetOrCreate[other](ctx, c, "address", nil, EntryOptions{})
+		require.NoError(t, err, "another type of the same entry")
+		assert.Equal(t, other{"Broad"}, got)
+	}
+	for range 3 {
+		got, err := GetOrCreate[user](ctx, c, "slices", nil, EntryOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, []string{"x"}, got.Tags)
+		got.Tags[0] = "changed"
+		pointer, err := GetOrCreate[*user](ctx, c, "slices", nil, EntryOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, "ada", pointer.Name)
+		pointer.Name = "changed"
+		raw, err := GetOrCreate[[]byte](ctx, c, "bytes", nil, EntryOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, "text", string(raw))
+		raw[0] = 'X'
+		text, err := GetOrCreate[string](ctx, c, "bytes", nil, EntryOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, "text", text)
+	}
+	assert.NotZero(t, c.stats.localHits.Load())
+
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	_, err := GetOrCreate[string](ended, c, "bytes", nil, EntryOptions{})
+	assert.ErrorIs(t, err, context.Canceled)
+}
+
+type countingCodec struct {
+	jsonCodec
+	read atomic.Int64
+}
+
+func (c *countingCodec) Unmarshal(data []byte, v any) error {
+	c.read.Add(1)
+	return c.jsonCodec.Unmarshal(data, v)
 }
 
 // An entry that cannot be read is made anew, and not shown.

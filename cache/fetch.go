@@ -99,19 +99,18 @@ func (c *command) reply() (*reply, error) {
 	case string:
 		r.data = answer
 	case []any:
-		switch {
-		case c.plain && len(answer) == 4 && answer[2] == nil:
-			return nil, nil
-		case c.plain && len(answer) == 4:
-			r.data, isText = answer[2].(string)
-			r.tags, _ = answer[3].(string)
-		case len(answer) == 3:
-			r.data, isText = answer[0].(string)
-			r.ttl, isNumber = answer[1].(int64)
-			r.tags, _ = answer[2].(string)
-		default:
+		if len(answer) != 3 {
 			isText = false
+			break
 		}
+		if c.plain && answer[0] == nil {
+			return nil, nil
+		}
+		r.data, isText = answer[0].(string)
+		if !c.plain { // or else it is sldexp
+			r.ttl, isNumber = answer[1].(int64)
+		}
+		r.tags, _ = answer[2].(string)
 	default:
 		isText = false
 	}

@@ -35,12 +35,14 @@ func (c *Cache) GetOrCreate(ctx context.Context, key string, factory func(contex
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if c.local != nil && opts.Flags&DisableLocalCacheRead == 0 {
-		if value, ok := c.local.get(key); ok {
-			c.stats.localHits.Add(1)
-			return append(make([]byte, 0, len(value)), value...), nil
-		}
+	if k := c.kept(key, &opts); k != nil {
+		return append(make([]byte, 0, len(k.value)), k.value...), nil
 	}
+	return c.join(ctx, key, factory, opts)
+}
+
+// join is GetOrCreate for what is not kept in process.
+func (c *Cache) join(ctx context.Context, key string, factory func(context.Context) ([]byte, error), opts EntryOptions) ([]byte, error) {
 	if !opts.expires() {
 		opts.AbsoluteExpirationRelativeToNow = c.expiration
 	}
@@ -62,6 +64,18 @@ func (c *Cache) GetOrCreate(ctx context.Context, key string, factory func(contex
 		c.stats.waiters.Add(1)
 	}
 	return value, err
+}
+
+// kept returns what is kept in process for a key, or nil.
+func (c *Cache) kept(key string, opts *EntryOptions) *kept {
+	if c.local == nil || opts.Flags&DisableLocalCacheRead != 0 {
+		return nil
+	}
+	k := c.local.get(key)
+	if k != nil {
+		c.stats.localHits.Add(1)
+	}
+	return k
 }
 
 // getOrCreate is GetOrCreate for all who wait.

@@ -33,6 +33,10 @@ type kept struct {
 	value []byte
 	tags  []string // with allTags when the entry was created with some
 	ttl   time.Duration
+
+	// decoded is the value as the generic GetOrCreate has read it, when it is of a type
+	// that callers can share.
+	decoded atomic.Pointer[any]
 }
 
 // entryOverhead is about what a small entry takes beside its key and its value, in bytes.
@@ -64,16 +68,13 @@ func (c clock) NowNano() int64 { return c().UnixNano() }
 // Tick returns no ticks: what has expired goes when there is need of its place.
 func (clock) Tick(time.Duration) <-chan time.Time { return nil }
 
-// get returns a value, which must not be changed.
-func (l *local) get(key string) ([]byte, bool) {
+// get returns what is kept for a key, or nil. Its value must not be changed.
+func (l *local) get(key string) *kept {
 	if !l.on.Load() {
-		return nil, false
+		return nil
 	}
-	k, ok := l.entries.GetIfPresent(key)
-	if !ok {
-		return nil, false
-	}
-	return k.value, true
+	k, _ := l.entries.GetIfPresent(key)
+	return k
 }
 
 // seen is what changes have been heard of at some time.

@@ -118,7 +118,8 @@ func WithDefaultExpiration(d time.Duration) Option {
 }
 
 // WithLocal keeps what was read from Redis in process, too, for [Cache.GetOrCreate]:
-// up to size bytes (keys, values and some 100 bytes for each entry), for as long as
+// up to size bytes (keys, values, and some 100 bytes for each entry; what typed values take
+// beside that is not counted), for as long as
 // [EntryOptions.LocalExpiration] says and never longer than Redis keeps the entry. 0
 // is the default: nothing.
 //

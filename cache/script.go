@@ -102,7 +102,7 @@ type command struct {
 // not have it yet.
 func (c *command) prepare(ctx context.Context, whole bool) {
 	if c.plain {
-		c.cmd = redis.NewCmd(ctx, "hmget", c.key, "absexp", "sldexp", "data", "tags")
+		c.cmd = redis.NewCmd(ctx, "hmget", c.key, "data", "sldexp", "tags")
 		return
 	}
 	args := make([]any, 0, 4+len(c.args))
