@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/redisbinding/redisbinding/internal/redact"
 	"github.com/redisbinding/redisbinding/internal/telemetry"
 )
 
@@ -55,20 +55,23 @@ func newCache(o options, to *connection, at servers) *Cache {
 }
 
 // Close ends what the cache has begun: factories under way (through their contexts)
-// and the connection that follows changes for [WithLocal]. It waits for them, and
-// closes the client when it is one of [Open]. Calls after it are [ErrClosed]. It may
-// be called more than once.
+// and the connection that follows changes for [WithLocal]. It waits for them, so a factory
+// must not call it, and closes the client when it is one of [Open]. Calls after it are
+// [ErrClosed]. It may be called more than once.
 func (c *Cache) Close() error {
 	c.flights.close()
 	if c.local != nil {
 		c.local.close()
 	}
-	return errors.Join(c.connection.close(), c.recorder.Close())
+	err := c.connection.close()
+	c.pipelining.sending.Wait()
+	return errors.Join(err, c.recorder.Close())
 }
 
 // Get returns the value of a key, and whether there is one: an empty value is one,
-// and not nil. A sliding expiration begins anew. It is one script and one round trip
-// (a second one when the entry has tags that were not asked about before).
+// and not nil. A sliding expiration begins anew. It is one round trip, and a second one when
+// the entry has tags, or has got a sliding expiration since it was last read or
+// written here.
 //
 // An entry whose absolute expiration this process's clock has passed, and Redis's
 // has not, is returned a last time if it also has a sliding expiration, and
@@ -92,8 +95,8 @@ func (c *Cache) Get(ctx context.Context, key string) (value []byte, found bool, 
 // and one round trip. The expiration is in whole seconds: what is to live for less
 // than one ends at once, as with .NET.
 //
-// Errors: [ErrAbsoluteExpiration] and its like for options that cannot be, before
-// anything is sent; WRONGTYPE, and nothing is changed, when the key holds something
+// Errors: [ErrAbsoluteExpiration] and its like for options that cannot be, and
+// [ErrReservedKey], before anything is sent; WRONGTYPE, and nothing is changed, when the key holds something
 // else than an entry.
 func (c *Cache) Set(ctx context.Context, key string, value []byte, opts EntryOptions) error {
 	now := c.now()
@@ -120,16 +123,7 @@ func (c *Cache) Refresh(ctx context.Context, key string) error {
 // Remove deletes the entry of a key, whatever is there (UNLINK). It is no error when there is
 // none.
 func (c *Cache) Remove(ctx context.Context, key string) error {
-	err := c.overwriting(ctx, []string{key}, func() error {
-		client, err := c.connection.client(ctx)
-		if err != nil {
-			return err
-		}
-		ctx, op := c.recorder.Start(ctx, telemetry.Call{Command: "UNLINK", Key: c.instance + key})
-		err = redact.Error(client.Unlink(ctx, c.instance+key).Err())
-		op.End(err)
-		return err
-	})
+	err := c.overwriting(ctx, []string{key}, func() error { return c.run(ctx, &command{key: c.instance + key}) })
 	if err != nil {
 		return fmt.Errorf("cache: remove: %w", err)
 	}
@@ -139,23 +133,22 @@ func (c *Cache) Remove(ctx context.Context, key string) error {
 // overwriting makes this process see a write of its own keys at once: factories
 // under way for them do not store their values, and nothing is kept in process.
 func (c *Cache) overwriting(ctx context.Context, keys []string, write func() error) error {
-	forget := func() error {
+	forget := func(ctx context.Context) error {
+		var errs []error
 		for _, key := range keys {
-			if err := c.flights.supersede(ctx, key); err != nil {
-				return err
-			}
+			errs = append(errs, c.flights.supersede(ctx, key))
 			if c.local != nil {
 				c.local.invalidate(key)
 			}
 		}
-		return nil
+		return errors.Join(errs...)
 	}
-	err := forget()
+	err := forget(ctx)
 	if err == nil {
 		err = write()
 	}
 	// What calls have found in between is the old value, and after an error nobody knows.
-	return errors.Join(err, forget())
+	return errors.Join(err, forget(ctx))
 }
 
 // writing returns the command that writes an entry which was made at a moment, in
@@ -169,6 +162,9 @@ func (c *Cache) writing(key string, value []byte, opts *EntryOptions, now time.T
 	ends, err := opts.expiry(now)
 	if err == nil {
 		err = checkTags(opts.Tags)
+	}
+	if err == nil && strings.HasPrefix(key, tagPrefix) {
+		err = ErrReservedKey
 	}
 	if err != nil {
 		return nil, err

@@ -80,8 +80,9 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		err     error
 		text    string
 	}{
-		"absolute is past": {EntryOptions{AbsoluteExpiration: now.Add(-1)}, ErrAbsoluteExpiration, "The absolute expiration value must be in the future."},
-		"absolute is now":  {EntryOptions{AbsoluteExpiration: now}, ErrAbsoluteExpiration, "The absolute expiration value must be in the future."},
+		"absolute is past":          {EntryOptions{AbsoluteExpiration: now.Add(-1)}, ErrAbsoluteExpiration, "The absolute expiration value must be in the future."},
+		"absolute is the same tick": {EntryOptions{AbsoluteExpiration: now.Add(50)}, ErrAbsoluteExpiration, ""},
+		"absolute is now":           {EntryOptions{AbsoluteExpiration: now}, ErrAbsoluteExpiration, "The absolute expiration value must be in the future."},
 		"absolute is past, relative is not": {
 			EntryOptions{AbsoluteExpiration: now.Add(-time.Hour), AbsoluteExpirationRelativeToNow: time.Hour},
 			ErrAbsoluteExpiration, "The absolute expiration value must be in the future.",
@@ -162,6 +163,13 @@ func TestOperations(t *testing.T) {
 				require.NoError(t, c.Set(ctx, "over", []byte("1"), EntryOptions{AbsoluteExpirationRelativeToNow: time.Hour, Tags: []string{"t"}}))
 				require.NoError(t, c.Set(ctx, "over", []byte("2"), EntryOptions{}))
 				assert.Equal(t, map[string]string{"absexp": "-1", "sldexp": "-1", "data": "2"}, client.HGetAll(ctx, "ops:over").Val())
+				assert.EqualValues(t, -1, client.Do(ctx, "pttl", "ops:over").Val())
+
+				require.NoError(t, client.Del(ctx, "ops:over").Err()) // of what is no entry yet neither
+				require.NoError(t, client.HSet(ctx, "ops:over", "tags", "1 []").Err())
+				require.NoError(t, client.Expire(ctx, "ops:over", time.Hour).Err())
+				require.NoError(t, c.Set(ctx, "over", []byte("3"), EntryOptions{}))
+				assert.Equal(t, map[string]string{"absexp": "-1", "sldexp": "-1", "data": "3"}, client.HGetAll(ctx, "ops:over").Val())
 				assert.EqualValues(t, -1, client.Do(ctx, "pttl", "ops:over").Val())
 			})
 			t.Run("less than a second is no time", func(t *testing.T) {
@@ -278,7 +286,9 @@ func TestEntriesOfDotNet(t *testing.T) {
 				assertTTL(t, client, "entry", 60_000)
 			})
 			t.Run("fields are no numbers", func(t *testing.T) {
-				for _, fields := range [][]string{{"never", "10000000"}, {"-1", "never"}} {
+				for _, fields := range [][]string{
+					{"never", "10000000"}, {"-1", "never"}, {"-1", "nan"}, {"-1", "inf"}, {"-1", "1e300"}, {"-1", "0x10"}, {"inf", "1"}, {"", "1"}, {"-1", ""},
+				} {
 					write(fields[0], fields[1])
 					_, _, err := c.Get(ctx, "entry")
 					require.ErrorContains(t, err, "cache: get: ERR absexp and sldexp of a cache entry must be numbers")

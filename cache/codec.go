@@ -30,27 +30,18 @@ func (jsonCodec) Unmarshal(data []byte, v any) error { return json.Unmarshal(dat
 // An entry that the codec cannot read (another version of the program wrote it, say)
 // is logged, and taken for none: the factory makes a new one. When the codec cannot
 // write what the factory has made, that is the error.
-func GetOrCreate[T any](ctx context.Context, c *Cache, key string, factory func(context.Context) (T, error), opts EntryOptions) (T, error) {
-	value, unreadable, err := getOrCreate(ctx, c, key, factory, opts)
-	if unreadable != nil {
-		c.warn(ctx, "GetOrCreate passed over an entry that its codec cannot read", nil) // the codec may tell what is in it
-		opts.Flags |= DisableLocalCacheRead | DisableDistributedCacheRead
-		value, unreadable, err = getOrCreate(ctx, c, key, factory, opts)
-	}
-	if unreadable != nil {
-		err = fmt.Errorf("cache: get or create: the codec cannot read what it has written: %w", unreadable)
-	}
-	return value, err
-}
-
-// getOrCreate is GetOrCreate but for entries that the codec cannot read.
-func getOrCreate[T any](ctx context.Context, c *Cache, key string, factory func(context.Context) (T, error), opts EntryOptions) (value T, unreadable, err error) {
+func GetOrCreate[T any](ctx context.Context, c *Cache, key string, factory func(context.Context) (T, error), opts EntryOptions) (value T, err error) {
 	if err := ctx.Err(); err != nil {
-		return value, nil, err
+		return value, err
 	}
 	if k := c.kept(key, &opts); k != nil {
-		value, unreadable = keptAs[T](c.codec, k)
-		return value, unreadable, nil
+		if value, err = keptAs[T](c.codec, k); err == nil {
+			return value, nil
+		}
+	}
+	readable := func(data []byte) bool {
+		_, err := decode[T](c.codec, data)
+		return err == nil
 	}
 	data, err := c.join(ctx, key, func(ctx context.Context) ([]byte, error) {
 		made, err := factory(ctx)
@@ -58,12 +49,14 @@ func getOrCreate[T any](ctx context.Context, c *Cache, key string, factory func(
 			return nil, err
 		}
 		return encode(c.codec, made)
-	}, opts)
+	}, readable, opts)
 	if err != nil || data == nil {
-		return value, nil, err
+		return value, err
 	}
-	value, unreadable = decode[T](c.codec, data)
-	return value, unreadable, nil
+	if value, err = decode[T](c.codec, data); err != nil {
+		return value, fmt.Errorf("cache: get or create: the codec cannot read what it has written: %w", err)
+	}
+	return value, nil
 }
 
 // keptAs returns what is kept in process as a value of a type.
@@ -119,12 +112,12 @@ func decode[T any](codec Codec, data []byte) (value T, err error) {
 	return value, nil
 }
 
-func encode(codec Codec, v any) ([]byte, error) {
-	switch v := v.(type) {
-	case []byte:
-		return v, nil
-	case string:
-		return []byte(v), nil
+func encode[T any](codec Codec, v T) ([]byte, error) {
+	switch v := any(&v).(type) { // its own type, as decode knows no other
+	case *[]byte:
+		return *v, nil
+	case *string:
+		return []byte(*v), nil
 	}
 	data, err := codec.Marshal(v)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -30,6 +31,7 @@ func TestTypedValues(t *testing.T) {
 	assertTyped(t, c, user{Name: "ada"}, `{"name":"ada"}`)
 	assertTyped(t, c, &user{Name: "ada"}, `{"name":"ada"}`)
 	assertTyped(t, c, (*user)(nil), "null")
+	assertTyped[any](t, c, "text", `"text"`)
 	assertTyped(t, c, map[string][]int{"a": {1}}, `{"a":[1]}`)
 
 	zero, err := GetOrCreate(ctx, c, "missing", func(context.Context) (user, error) { return user{"made", nil}, nil }, EntryOptions{Flags: DisableUnderlyingData})
@@ -87,8 +89,11 @@ func TestTypedValuesInProcess(t *testing.T) {
 	c := newLocalCache(t, plain(t), WithCodec(codec))
 	ctx := t.Context()
 	for key, value := range map[string]any{"address": address{"Broad", 1, [2]string{"a", "b"}}, "slices": user{"ada", []string{"x"}}, "bytes": "text"} {
-		data, err := encode(codec, value)
+		data, err := json.Marshal(value)
 		require.NoError(t, err)
+		if text, ok := value.(string); ok {
+			data = []byte(text)
+		}
 		require.NoError(t, c.Set(ctx, key, data, EntryOptions{}))
 		keep(t, c, key, EntryOptions{})
 	}
@@ -154,6 +159,26 @@ func TestEntriesThatTheCodecCannotRead(t *testing.T) {
 	}
 	assert.Equal(t, 1, strings.Count(log.String(), "GetOrCreate passed over an entry that its codec cannot read"))
 	assert.NotContains(t, log.String(), "secret")
+}
+
+// However many find an entry that cannot be read, one factory is called.
+func TestOneFactoryForAnUnreadableEntry(t *testing.T) {
+	c := newTestCache(t, plain(t))
+	ctx := t.Context()
+	for round := range 20 {
+		require.NoError(t, c.Set(ctx, "key", []byte("no JSON"), EntryOptions{}))
+		var calls atomic.Int64
+		var callers sync.WaitGroup
+		for range 16 {
+			callers.Go(func() {
+				got, err := GetOrCreate(ctx, c, "key", func(context.Context) (user, error) { calls.Add(1); return user{Name: "new"}, nil }, EntryOptions{})
+				assert.NoError(t, err)
+				assert.Equal(t, "new", got.Name)
+			})
+		}
+		callers.Wait()
+		require.EqualValues(t, 1, calls.Load(), "round %d", round)
+	}
 }
 
 func TestCodecThatFails(t *testing.T) {

@@ -34,14 +34,14 @@
 // Each call is one round trip and happens as a whole: HMGET where an entry is known to have no
 // sliding expiration, UNLINK, or else a script (EVALSHA; EVAL the first time). Two are needed to
 // read an entry whose tags are not named in the call, and once when an entry has got a
-// sliding expiration. More than five calls at the same time share round trips, see
+// sliding expiration: others may come in between, and the second one counts. More than five calls at the same time share round trips, see
 // [WithoutPipelining]. A user with few permissions needs, on the keys of the instance name:
 //
-//	always     EVALSHA, EVAL, HMGET, HSET, HDEL, EXPIRE, PEXPIRE, PTTL, PERSIST, UNLINK
+//	always     EVALSHA, EVAL, HMGET, HGET, HSET, HDEL, EXPIRE, PEXPIRE, PTTL, PERSIST, UNLINK
 //	health     PING, of a cluster CLUSTER INFO and CLUSTER SLOTS
 //	Open       PING; INFO, or one address is taken for one server
-//	WithLocal  CLIENT ID, CLIENT TRACKING, INFO, SUBSCRIBE, PING, and the channel
-//	           __redis__:invalidate
+//	WithLocal  CLIENT ID, CLIENT TRACKING, INFO (of a cluster CLUSTER NODES), SUBSCRIBE,
+//	           PING, and the channel __redis__:invalidate
 //
 // # Values that are made once
 //

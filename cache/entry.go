@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 )
@@ -28,8 +29,8 @@ type EntryOptions struct {
 	// than 0; 0 is [DefaultExpiration]. It never outlives the entry in Redis.
 	LocalExpiration time.Duration
 
-	// Tags are what [Cache.RemoveByTag] may find the entry by: not blank, valid
-	// UTF-8, and not "*", which is all of them.
+	// Tags are what [Cache.RemoveByTag] may find the entry by: [MaximumTags] at most, each
+	// not blank, valid UTF-8, and not "*", which is all of them.
 	Tags []string
 
 	// Flags turn off parts of [Cache.GetOrCreate].
@@ -53,7 +54,7 @@ const (
 	DisableUnderlyingData
 )
 
-// What [EntryOptions] can have wrong with them, for errors.Is; found before
+// What [EntryOptions] and keys can have wrong with them, for errors.Is; found before
 // anything is sent. The first three texts are those of .NET.
 var (
 	ErrAbsoluteExpiration = errors.New("cache: The absolute expiration value must be in the future.") //nolint:staticcheck,revive // .NET's own words
@@ -62,6 +63,8 @@ var (
 	ErrLocalExpiration    = errors.New("cache: the local expiration must not be negative")
 	ErrExpirationRange    = errors.New("cache: the absolute expiration must be before the year 10000")
 	ErrTag                = errors.New(`cache: a tag must be valid UTF-8, not blank, and of an entry not "*"`)
+	ErrTooManyTags        = fmt.Errorf("cache: an entry has %d tags at most", MaximumTags)
+	ErrReservedKey        = fmt.Errorf("cache: keys that begin with %s are those of removed tags", tagPrefix)
 )
 
 // Times in Redis are ticks of .NET: 100 ns since the year 1, in UTC.
@@ -94,7 +97,7 @@ func (o *EntryOptions) expiry(now time.Time) (expiry, error) {
 		return e, ErrSlidingExpiration
 	case o.LocalExpiration < 0:
 		return e, ErrLocalExpiration
-	case !o.AbsoluteExpiration.IsZero() && !o.AbsoluteExpiration.After(now):
+	case !o.AbsoluteExpiration.IsZero() && ticksOf(o.AbsoluteExpiration) <= at:
 		return e, ErrAbsoluteExpiration
 	case o.AbsoluteExpirationRelativeToNow > 0:
 		e.absolute = at + int64(o.AbsoluteExpirationRelativeToNow/tick)
@@ -134,6 +137,9 @@ func (e expiry) ttl(now int64) int64 {
 
 // checkTags says whether the tags are some that an entry may have.
 func checkTags(tags []string) error {
+	if len(tags) > MaximumTags {
+		return ErrTooManyTags
+	}
 	for _, tag := range tags {
 		if tag == allTags || !isTag(tag) {
 			return ErrTag

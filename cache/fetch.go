@@ -23,8 +23,7 @@ func (c *Cache) fetch(ctx context.Context, key string, tags []string, ttl bool) 
 		entries, err := c.fetchMany(ctx, []string{key}, tags, ttl)
 		return entries[0], err
 	}
-	now := c.now()
-	read := c.reading(key, now, ttl)
+	read := c.reading(key, c.now(), ttl)
 	if err := c.run(ctx, read); err != nil {
 		return nil, err
 	}
@@ -33,12 +32,13 @@ func (c *Cache) fetch(ctx context.Context, key string, tags []string, ttl bool) 
 		return e, err
 	}
 	entries := []*entry{e}
-	err = c.dropRemoved(ctx, entries, removals{}, now)
+	err = c.dropRemoved(ctx, entries, removals{})
 	return entries[0], err
 }
 
 // fetchMany reads the entries of keys, nil for those that have none. With an error,
-// which is that of the first key that has failed, the others are there all the same.
+// which is that of the first key that has failed, the others are there all the same, unless
+// it is not known when their tags were removed.
 func (c *Cache) fetchMany(ctx context.Context, keys, tags []string, ttl bool) ([]*entry, error) {
 	if c.hybrid || len(tags) > 0 {
 		tags = append(slices.Clip(tags), allTags)
@@ -49,14 +49,14 @@ func (c *Cache) fetchMany(ctx context.Context, keys, tags []string, ttl bool) ([
 		commands = append(commands, c.reading(key, now, ttl))
 	}
 	for _, tag := range tags {
-		commands = append(commands, c.reading(tagPrefix+tag, now, false))
+		commands = append(commands, c.readingTag(tag))
 	}
 	entries := make([]*entry, len(keys))
 	if err := c.run(ctx, commands...); err != nil && commands[0].cmd == nil { // there is no client
 		return entries, err
 	}
 	known := removals{}
-	if err := known.read(tags, commands[len(keys):]); err != nil {
+	if err := c.readRemovals(ctx, known, tags, commands[len(keys):]); err != nil {
 		return entries, err
 	}
 	var failed error
@@ -66,7 +66,7 @@ func (c *Cache) fetchMany(ctx context.Context, keys, tags []string, ttl bool) ([
 			failed = err
 		}
 	}
-	return entries, errors.Join(failed, c.dropRemoved(ctx, entries, known, now))
+	return entries, errors.Join(failed, c.dropRemoved(ctx, entries, known))
 }
 
 func (c *Cache) reading(key string, now time.Time, ttl bool) *command {

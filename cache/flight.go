@@ -13,8 +13,7 @@ import (
 // ask for the same.
 type flights struct {
 	mu      sync.Mutex
-	open    map[string][]*flight // that may be joined, by key; nil once closed
-	running map[*flight]struct{}
+	running map[string][]*flight // by key; nil once closed
 	ended   sync.WaitGroup
 	lost    func(*PanicError) // is told of a panic when nobody waits any more
 }
@@ -22,16 +21,18 @@ type flights struct {
 // flight is work that callers wait for.
 type flight struct {
 	flags  Flags // what callers must have in common, beside the key
+	tags   []string
 	cancel context.CancelCauseFunc
 
-	waiting int // with the lock of flights held
-	joined  int // all that have ever waited, likewise
+	// With the lock of flights held:
+	joinable   bool
+	waiting    int
+	joined     int           // all that have ever waited
+	superseded bool          // somebody here has written the key since the flight began
+	stored     chan struct{} // closed when it has stored its value; nil: it is not storing
 
 	// kept says that the value is kept by somebody else than those who wait.
 	kept bool
-
-	storing    chan struct{} // held by who stores the value, and by who forbids it
-	superseded bool          // somebody here has written the key since the flight began
 
 	done     chan struct{} // closed when the rest is there
 	value    []byte
@@ -59,29 +60,46 @@ func (p *PanicError) Unwrap() error {
 	return err
 }
 
-var errGoexit = errors.New("cache: the factory ended its goroutine")
+var (
+	errGoexit    = errors.New("cache: the factory ended its goroutine")
+	errRecursion = errors.New("cache: get or create: the factory of a key waits for that key")
+)
 
 func (f *flights) init(lost func(*PanicError)) {
-	f.lost = lost
-	f.open, f.running = map[string][]*flight{}, map[*flight]struct{}{}
+	f.running, f.lost = map[string][]*flight{}, lost
 }
+
+// inside is in the context of a flight's work: the flight, and those it is itself a
+// part of.
+type inside struct {
+	flight *flight
+	outer  *inside
+}
+
+type insideKey struct{}
 
 // do has the work done, unless it is under way, and waits for it. A caller leaves
 // when its context ends; the context of the work ends when all have left. It holds
 // what the context of the first caller holds, but not its end.
-func (f *flights) do(ctx context.Context, key string, flags Flags, work func(context.Context, *flight) ([]byte, error)) (value []byte, joined bool, err error) {
+func (f *flights) do(ctx context.Context, key string, flags Flags, tags []string, work func(context.Context, *flight) ([]byte, error)) (value []byte, joined bool, err error) {
+	outer, _ := ctx.Value(insideKey{}).(*inside)
 	f.mu.Lock()
-	if f.open == nil {
+	if f.running == nil {
 		f.mu.Unlock()
 		return nil, false, ErrClosed
 	}
 	fl := f.find(key, flags)
+	for in := outer; in != nil && fl != nil; in = in.outer {
+		if in.flight == fl {
+			f.mu.Unlock()
+			return nil, false, errRecursion
+		}
+	}
 	if joined = fl != nil; !joined {
-		fl = &flight{flags: flags, storing: make(chan struct{}, 1), done: make(chan struct{})}
-		var of context.Context
-		of, fl.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-		f.open[key] = append(f.open[key], fl)
-		f.running[fl] = struct{}{}
+		fl = &flight{flags: flags, tags: tags, joinable: true, done: make(chan struct{})}
+		of := context.WithValue(context.WithoutCancel(ctx), insideKey{}, &inside{fl, outer})
+		of, fl.cancel = context.WithCancelCause(of)
+		f.running[key] = append(f.running[key], fl)
 		f.ended.Go(func() { f.fly(of, key, fl, work) })
 	}
 	fl.waiting++
@@ -91,7 +109,7 @@ func (f *flights) do(ctx context.Context, key string, flags Flags, work func(con
 	select {
 	case <-fl.done:
 	case <-ctx.Done():
-		f.leave(key, fl)
+		f.leave(fl)
 		return nil, joined, ctx.Err()
 	}
 	if fl.panicked != nil {
@@ -102,8 +120,8 @@ func (f *flights) do(ctx context.Context, key string, flags Flags, work func(con
 
 // find is called with the lock held.
 func (f *flights) find(key string, flags Flags) *flight {
-	for _, fl := range f.open[key] {
-		if fl.flags == flags {
+	for _, fl := range f.running[key] {
+		if fl.joinable && fl.flags == flags {
 			return fl
 		}
 	}
@@ -131,46 +149,50 @@ func (f *flights) fly(ctx context.Context, key string, fl *flight, work func(con
 			fl.err = ErrClosed
 		}
 		fl.cancel(nil)
-		f.mu.Lock()
-		f.shut(key, fl)
-		delete(f.running, fl)
-		if fl.waiting == 0 && fl.panicked != nil {
+		if f.land(key, fl) == 0 && fl.panicked != nil {
 			f.lost(fl.panicked)
 		}
-		f.mu.Unlock()
 		close(fl.done)
 	}()
 	fl.value, fl.err = work(ctx, fl)
 	returned = true
 }
 
+// land takes the flight out, and returns how many still wait for it.
+func (f *flights) land(key string, fl *flight) (waiting int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fl.joinable = false
+	others := slices.DeleteFunc(f.running[key], func(other *flight) bool { return other == fl })
+	if len(others) > 0 {
+		f.running[key] = others
+	} else {
+		delete(f.running, key)
+	}
+	return fl.waiting
+}
+
 // leave is for a caller that waits no more.
-func (f *flights) leave(key string, fl *flight) {
+func (f *flights) leave(fl *flight) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if fl.waiting--; fl.waiting == 0 {
 		fl.cancel(nil)
-		f.shut(key, fl) // who comes now would get the end of a context that is not theirs
+		fl.joinable = false // who comes now would get the end of a context that is not theirs
 	}
 }
 
-// shut has nobody join the flight any more. It is called with the lock held.
-func (f *flights) shut(key string, fl *flight) {
-	others := slices.DeleteFunc(f.open[key], func(other *flight) bool { return other == fl })
-	if len(others) > 0 {
-		f.open[key] = others
-	} else {
-		delete(f.open, key)
-	}
-}
-
-// store has a value of the flight stored, unless that is forbidden.
-func (fl *flight) store(write func() error) error {
-	fl.storing <- struct{}{}
-	defer func() { <-fl.storing }()
+// store has the value of the flight stored, unless that is forbidden. The write must
+// not end before it is certain that it will not be carried out later.
+func (f *flights) store(fl *flight, write func() error) error {
+	f.mu.Lock()
 	if fl.superseded {
+		f.mu.Unlock()
 		return nil
 	}
+	fl.stored = make(chan struct{})
+	f.mu.Unlock()
+	defer close(fl.stored)
 	return write()
 }
 
@@ -179,14 +201,17 @@ func (fl *flight) store(write func() error) error {
 // or just was. It waits for one that is storing, or the end of the context.
 func (f *flights) supersede(ctx context.Context, key string) error {
 	f.mu.Lock()
-	under := f.open[key]
-	delete(f.open, key)
+	var storing []chan struct{}
+	for _, fl := range f.running[key] {
+		fl.joinable, fl.superseded = false, true
+		if fl.stored != nil {
+			storing = append(storing, fl.stored)
+		}
+	}
 	f.mu.Unlock()
-	for _, fl := range under {
+	for _, stored := range storing {
 		select {
-		case fl.storing <- struct{}{}:
-			fl.superseded = true
-			<-fl.storing
+		case <-stored:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -194,13 +219,30 @@ func (f *flights) supersede(ctx context.Context, key string) error {
 	return nil
 }
 
+// outdate has nobody join the calls under way for entries with one of the tags: what
+// they find may be from before the tags were removed, and is stored as such.
+func (f *flights) outdate(tags []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := slices.Contains(tags, allTags)
+	for _, of := range f.running {
+		for _, fl := range of {
+			if all || slices.ContainsFunc(fl.tags, func(tag string) bool { return slices.Contains(tags, tag) }) {
+				fl.joinable = false
+			}
+		}
+	}
+}
+
 // close ends the contexts of all and waits for them.
 func (f *flights) close() {
 	f.mu.Lock()
-	f.open = nil
-	for fl := range f.running {
-		fl.cancel(ErrClosed)
+	for _, of := range f.running {
+		for _, fl := range of {
+			fl.cancel(ErrClosed)
+		}
 	}
+	f.running = nil
 	f.mu.Unlock()
 	f.ended.Wait()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -14,17 +15,17 @@ import (
 // GetOrCreate returns the value of a key: what is kept in process ([WithLocal]), else
 // what is in Redis, else what the factory makes, which it stores there.
 //
-//   - However many call for one key at the same time, one of them asks Redis and one factory is called
-//     in this process. Each leaves when its own context ends. The factory's context holds what the
+//   - However many call for one key at the same time, with the same flags, one of them asks Redis
+//     and one factory is called in this process. Each leaves when its own context ends. The factory's context holds what the
 //     first caller's holds, and ends when all have left, or with [Cache.Close].
 //   - The factory's value is stored before GetOrCreate returns, and returned to each
 //     caller as a copy of its own. A nil value is an empty one. An error of the factory's is returned
 //     as it is and stores nothing. A panic in the factory is one in all callers: a
-//     *[PanicError].
+//     *[PanicError]. A factory that asks for its own key gets an error.
 //   - When Redis fails the factory is called, and its value returned, unless [WithRedisRequired].
 //   - A value longer than [WithMaximumPayload] is returned and not stored. With a key
-//     that is too long ([WithMaximumKeyLength]), blank, has control characters or is not
-//     UTF-8, nothing but the factory is called.
+//     that is too long ([WithMaximumKeyLength]), blank, has control characters, is not
+//     UTF-8 or one of a tag's, nothing but the factory is called, by each caller.
 //   - A [Cache.Set] or [Cache.Remove] of the key by this Cache, made while the factory
 //     runs, wins over its value.
 //
@@ -38,11 +39,15 @@ func (c *Cache) GetOrCreate(ctx context.Context, key string, factory func(contex
 	if k := c.kept(key, &opts); k != nil {
 		return append(make([]byte, 0, len(k.value)), k.value...), nil
 	}
-	return c.join(ctx, key, factory, opts)
+	return c.join(ctx, key, factory, nil, opts)
 }
 
-// join is GetOrCreate for what is not kept in process.
-func (c *Cache) join(ctx context.Context, key string, factory func(context.Context) ([]byte, error), opts EntryOptions) ([]byte, error) {
+// join is GetOrCreate for what is not kept in process. What is not readable is taken
+// for no entry; nil: all is.
+func (c *Cache) join(ctx context.Context, key string, factory func(context.Context) ([]byte, error), readable func([]byte) bool, opts EntryOptions) ([]byte, error) {
+	if c.connection.closed.Load() {
+		return nil, ErrClosed
+	}
 	if !opts.expires() {
 		opts.AbsoluteExpirationRelativeToNow = c.expiration
 	}
@@ -57,8 +62,9 @@ func (c *Cache) join(ctx context.Context, key string, factory func(context.Conte
 		opts.Flags |= DisableDistributedCacheRead | DisableDistributedCacheWrite | DisableLocalCacheWrite
 		return c.create(ctx, nil, key, factory, &opts)
 	}
-	value, joined, err := c.flights.do(ctx, key, opts.Flags, func(ctx context.Context, fl *flight) ([]byte, error) {
-		return c.getOrCreate(ctx, fl, key, factory, &opts)
+	opts.Tags = slices.Clone(opts.Tags) // the caller may be gone before they are used
+	value, joined, err := c.flights.do(ctx, key, opts.Flags, opts.Tags, func(ctx context.Context, fl *flight) ([]byte, error) {
+		return c.getOrCreate(ctx, fl, key, factory, readable, &opts)
 	})
 	if joined {
 		c.stats.waiters.Add(1)
@@ -79,9 +85,9 @@ func (c *Cache) kept(key string, opts *EntryOptions) *kept {
 }
 
 // getOrCreate is GetOrCreate for all who wait.
-func (c *Cache) getOrCreate(ctx context.Context, fl *flight, key string, factory func(context.Context) ([]byte, error), opts *EntryOptions) ([]byte, error) {
+func (c *Cache) getOrCreate(ctx context.Context, fl *flight, key string, factory func(context.Context) ([]byte, error), readable func([]byte) bool, opts *EntryOptions) ([]byte, error) {
 	if opts.Flags&DisableDistributedCacheRead == 0 {
-		value, found, err := c.look(ctx, fl, key, opts)
+		value, found, err := c.look(ctx, fl, key, readable, opts)
 		switch {
 		case found:
 			return value, nil
@@ -96,7 +102,7 @@ func (c *Cache) getOrCreate(ctx context.Context, fl *flight, key string, factory
 }
 
 // look reads the entry from Redis, and keeps it in process when it may.
-func (c *Cache) look(ctx context.Context, fl *flight, key string, opts *EntryOptions) (value []byte, found bool, err error) {
+func (c *Cache) look(ctx context.Context, fl *flight, key string, readable func([]byte) bool, opts *EntryOptions) (value []byte, found bool, err error) {
 	var seen seen
 	keep := c.local != nil && opts.Flags&DisableLocalCacheWrite == 0
 	if keep {
@@ -106,6 +112,10 @@ func (c *Cache) look(ctx context.Context, fl *flight, key string, opts *EntryOpt
 	e, err := c.fetch(ctx, key, opts.Tags, keep)
 	if err != nil {
 		return nil, false, err
+	}
+	if e != nil && readable != nil && !readable(e.value) {
+		c.warn(ctx, "GetOrCreate passed over an entry that its codec cannot read", nil) // the codec may tell what is in it
+		e = nil
 	}
 	if e == nil {
 		c.stats.misses.Add(1)
@@ -131,9 +141,7 @@ func (c *Cache) create(ctx context.Context, fl *flight, key string, factory func
 	if err != nil {
 		return nil, err
 	}
-	if value == nil {
-		value = []byte{}
-	}
+	value = append([]byte{}, value...) // the factory's own may be one that others use
 	if opts.Flags&DisableDistributedCacheWrite != 0 {
 		return value, nil
 	}
@@ -141,11 +149,18 @@ func (c *Cache) create(ctx context.Context, fl *flight, key string, factory func
 		c.warn(ctx, "GetOrCreate did not store a value", fmt.Errorf("it has %d bytes, and the most is %d", len(value), c.maxPayload))
 		return value, nil
 	}
+	if err := ctx.Err(); err != nil { // nobody waits any more
+		return nil, err
+	}
 	now := c.now()
 	write, err := c.writing(key, value, opts, now, made)
 	if err == nil {
-		err = fl.store(func() error { return c.run(ctx, write) })
-		if err != nil && (c.required || ctx.Err() != nil) {
+		// It ends by itself: a Set that waits for it must not be overtaken by it.
+		err = c.flights.store(fl, func() error { return c.run(context.WithoutCancel(ctx), write) })
+		if c.local != nil {
+			c.local.invalidate(key) // with other flags the old value may have been kept
+		}
+		if err != nil && c.required {
 			return nil, fmt.Errorf("cache: get or create: %w", err)
 		}
 	} // or else its time has come while the factory ran
@@ -158,9 +173,15 @@ func (c *Cache) create(ctx context.Context, fl *flight, key string, factory func
 // call calls the factory.
 func (c *Cache) call(ctx context.Context, factory func(context.Context) ([]byte, error)) (value []byte, err error) {
 	ctx, recorded := c.recorder.StartFactory(ctx)
-	defer func() { recorded.End(err) }()
-	return factory(ctx)
+	ended := errPanicked
+	defer func() { recorded.End(ended) }()
+	value, err = factory(ctx)
+	ended = err
+	return value, err
 }
+
+// errPanicked is what a factory is recorded with that does not return.
+var errPanicked = errors.New("the factory panicked")
 
 // checkKey says why the key is none for GetOrCreate.
 func (c *Cache) checkKey(key string) error {
@@ -171,6 +192,8 @@ func (c *Cache) checkKey(key string) error {
 		return errors.New("the key is blank")
 	case strings.ContainsFunc(key, unicode.IsControl):
 		return errors.New("the key has control characters")
+	case strings.HasPrefix(key, tagPrefix):
+		return ErrReservedKey
 	case len(key) > c.maxKey: // or it has no more characters than that
 		n := 0
 		for _, r := range key {

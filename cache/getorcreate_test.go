@@ -102,8 +102,10 @@ func TestOneFactoryForManyCallers(t *testing.T) {
 func (f *flights) waiting(key string) (n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, fl := range f.open[key] {
-		n += fl.waiting
+	for _, fl := range f.running[key] {
+		if fl.joinable {
+			n += fl.waiting
+		}
 	}
 	return n
 }
@@ -172,6 +174,133 @@ func TestFactoryThatFails(t *testing.T) {
 	value, err := c.GetOrCreate(t.Context(), "key", constant("made"), EntryOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, "made", string(value))
+}
+
+// A factory that waits for itself is told so, also through others.
+func TestRecursion(t *testing.T) {
+	c := newTestCache(t, plain(t))
+	var ask func(context.Context) ([]byte, error)
+	ask = func(ctx context.Context) ([]byte, error) {
+		return c.GetOrCreate(ctx, "a", func(ctx context.Context) ([]byte, error) {
+			return c.GetOrCreate(ctx, "b", ask, EntryOptions{})
+		}, EntryOptions{})
+	}
+	_, err := ask(t.Context())
+	require.ErrorIs(t, err, errRecursion)
+	value, err := c.GetOrCreate(t.Context(), "a", func(ctx context.Context) ([]byte, error) {
+		return c.GetOrCreate(ctx, "b", constant("inner"), EntryOptions{})
+	}, EntryOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, "inner", string(value))
+}
+
+// What the factory keeps is not what callers get, and the tags are read when it is called.
+func TestFactoriesKeepWhatIsTheirs(t *testing.T) {
+	c := newTestCache(t, plain(t))
+	shared := []byte("shared")
+	for _, key := range []string{"key", ""} { // the latter without the cache
+		for range 2 {
+			value, err := c.GetOrCreate(t.Context(), key, func(context.Context) ([]byte, error) { return shared, nil }, EntryOptions{})
+			require.NoError(t, err)
+			value[0] = 'X'
+		}
+		assert.Equal(t, "shared", string(shared))
+	}
+	value, err := c.GetOrCreate(t.Context(), "nil", func(context.Context) ([]byte, error) { return nil, nil }, EntryOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, []byte{}, value, "an empty value is one")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	tags := []string{"tag"}
+	stored := make(chan struct{})
+	_, err = c.GetOrCreate(ctx, "tags", func(context.Context) ([]byte, error) {
+		cancel()
+		<-stored
+		return nil, nil
+	}, EntryOptions{Tags: tags})
+	require.ErrorIs(t, err, context.Canceled)
+	tags[0] = "changed" // or the race detector speaks
+	close(stored)
+}
+
+// Calls with other flags do something else, and are not joined.
+func TestFlightsOfOtherFlags(t *testing.T) {
+	c := newTestCache(t, plain(t))
+	started, release, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		_, err := c.GetOrCreate(t.Context(), "key", func(context.Context) ([]byte, error) {
+			close(started)
+			<-release
+			return nil, nil
+		}, EntryOptions{})
+		assert.NoError(t, err)
+	}()
+	<-started
+	value, err := c.GetOrCreate(t.Context(), "key", constant("x"), EntryOptions{Flags: DisableUnderlyingData})
+	require.NoError(t, err)
+	assert.Nil(t, value)
+	close(release)
+	<-done
+}
+
+// WithRedisRequired: neither an entry that cannot be read nor one that cannot be stored is
+// passed over.
+func TestRedisRequired(t *testing.T) {
+	client := plain(t)
+	c := newTestCache(t, client, WithRedisRequired())
+	lenient := newTestCache(t, client)
+	ctx := t.Context()
+	spoil := func(context.Context) ([]byte, error) {
+		return []byte("v"), client.Set(ctx, "key", "text", 0).Err()
+	}
+	_, err := c.GetOrCreate(ctx, "key", spoil, EntryOptions{})
+	requireWrongType(t, err, "cache: get or create: ")
+	_, err = c.GetOrCreate(ctx, "key", constant("v"), EntryOptions{})
+	requireWrongType(t, err, "cache: get or create: ")
+	for range 2 {
+		require.NoError(t, client.Del(ctx, "key").Err())
+		value, err := lenient.GetOrCreate(ctx, "key", spoil, EntryOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, "v", string(value))
+	}
+}
+
+// A write waits for a factory's value that is being stored, however its callers have left.
+func TestWritesWaitForWhatIsBeingStored(t *testing.T) {
+	server := redistest.Start(t)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr, ReadTimeout: time.Minute})
+	t.Cleanup(func() { _ = client.Close() })
+	c := newTestCache(t, client)
+	require.NoError(t, c.Set(t.Context(), "other", nil, EntryOptions{}))
+	ctx, leave := context.WithCancel(t.Context())
+	left := make(chan error)
+	go func() {
+		_, err := c.GetOrCreate(ctx, "key", func(context.Context) ([]byte, error) {
+			server.Pause()
+			return []byte("old"), nil
+		}, EntryOptions{})
+		left <- err
+	}()
+	storing := func() bool {
+		c.flights.mu.Lock()
+		defer c.flights.mu.Unlock()
+		return len(c.flights.running["key"]) == 1 && c.flights.running["key"][0].stored != nil
+	}
+	require.Eventually(t, storing, soon, time.Millisecond)
+	leave()
+	require.ErrorIs(t, <-left, context.Canceled)
+
+	ended, end := context.WithCancel(t.Context())
+	end()
+	require.ErrorIs(t, c.Set(ended, "key", []byte("ended"), EntryOptions{}), context.Canceled)
+	written := make(chan error)
+	go func() { written <- c.Set(t.Context(), "key", []byte("new"), EntryOptions{}) }()
+	server.Resume()
+	require.NoError(t, <-written)
+	value, _, err := c.Get(t.Context(), "key")
+	require.NoError(t, err)
+	assert.Equal(t, "new", string(value))
 }
 
 // A panic that would reach nobody is logged.

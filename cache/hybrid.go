@@ -80,8 +80,8 @@ func decodeHybrid(key string, data []byte) (*payload, error) {
 		return nil, notHybridError("it has flags, which this version does not know")
 	case string(r.text()) != key:
 		return nil, notHybridError("it is another key's")
-	case tags > uint64(len(r.rest)): // each has a byte at least
-		return nil, notHybridError("it has less tags than it says")
+	case tags > MaximumTags:
+		return nil, notHybridError("it has too many tags")
 	}
 	p.duration = int64(min(duration, lastTick))
 	for range tags {

@@ -39,15 +39,28 @@ type kept struct {
 	decoded atomic.Pointer[any]
 }
 
-// entryOverhead is about what a small entry takes beside its key and its value, in bytes.
-const entryOverhead = 100
+// size is how much memory it takes, in bytes, about. A value in HybridCache's format
+// has the key and the tags before it.
+func (k *kept) size(key string) int {
+	n := 2*len(key) + cap(k.value) + entryOverhead
+	for _, tag := range k.tags {
+		n += 2*len(tag) + tagOverhead
+	}
+	return n
+}
+
+// About what an entry takes beside its key and its value, and a tag beside its text, in bytes.
+const (
+	entryOverhead = 200
+	tagOverhead   = 16
+)
 
 func newLocal(c *Cache) *local {
 	l := &local{seed: maphash.MakeSeed()}
 	settings := &otter.Options[string, *kept]{
 		MaximumWeight: c.localSize,
 		Weigher: func(key string, k *kept) uint32 {
-			return uint32(min(len(key)+len(k.value)+entryOverhead, 1<<32-1))
+			return uint32(min(k.size(key), 1<<32-1))
 		},
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, *kept]) time.Duration { return e.Value.ttl }),
 		Logger:           &otter.NoopLogger{},
@@ -127,10 +140,32 @@ func (l *local) invalidateTag(tag string) {
 	}
 }
 
-// turn says that changes are heard of from now on, or no more, and drops all values.
+// switching is what turns keeping on, once, and off.
+type switching struct {
+	local *local
+	ended bool // with the lock of local held
+}
+
+func (l *local) switching() *switching { return &switching{local: l} }
+
+// on says that changes are heard of from now on, unless that has ended already.
+func (s *switching) on() bool {
+	s.local.mu.Lock()
+	defer s.local.mu.Unlock()
+	s.local.turn(!s.ended)
+	return !s.ended
+}
+
+// off says that changes are not heard of any more.
+func (s *switching) off() {
+	s.local.mu.Lock()
+	defer s.local.mu.Unlock()
+	s.ended = true
+	s.local.turn(false)
+}
+
+// turn drops all that is kept, and what is being read. It is called with the lock held.
 func (l *local) turn(on bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.flushes++
 	l.on.Store(false)
 	l.entries.InvalidateAll()
@@ -139,6 +174,6 @@ func (l *local) turn(on bool) {
 
 func (l *local) close() {
 	l.tracker.close()
-	l.turn(false)
+	l.switching().off()
 	l.entries.StopAllGoroutines()
 }

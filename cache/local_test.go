@@ -125,6 +125,71 @@ func TestKeptNoLongerThanInRedis(t *testing.T) {
 	assert.False(t, kept("sliding"), "every read has to reach Redis")
 }
 
+// What changes between reading a value and keeping it is not kept.
+func TestChangesWhileReading(t *testing.T) {
+	c := newLocalCache(t, plain(t))
+	e := &entry{value: []byte("old"), ttl: ttlForEver, created: 1, tags: []string{"tag"}}
+	for name, change := range map[string]func(){
+		"the key":  func() { c.local.invalidate("key") },
+		"a tag":    func() { c.local.invalidateTag("tag") },
+		"all":      func() { s := c.local.switching(); s.on() },
+		"not told": func() { c.local.on.Store(false) },
+	} {
+		before := c.local.seen("key")
+		change()
+		assert.False(t, c.local.put("key", e, time.Minute, before), name)
+		c.local.on.Store(true)
+		assert.Nil(t, c.local.get("key"), name)
+	}
+	assert.True(t, c.local.put("key", e, time.Minute, c.local.seen("key")))
+	c.local.invalidate("another")
+	require.NotNil(t, c.local.get("key"))
+
+	ended := c.local.switching()
+	ended.off()
+	assert.Nil(t, c.local.get("key"))
+	assert.False(t, ended.on(), "what has ended does not begin")
+	assert.False(t, c.local.on.Load())
+}
+
+// What is stored anew is not hidden by what was kept.
+func TestForcedRefresh(t *testing.T) {
+	c := newLocalCache(t, plain(t))
+	keep(t, c, "key", EntryOptions{})
+	for i := range 20 {
+		made := fmt.Sprint(i)
+		_, err := c.GetOrCreate(t.Context(), "key", constant(made), EntryOptions{Flags: DisableLocalCacheRead | DisableDistributedCacheRead})
+		require.NoError(t, err)
+		value, err := c.GetOrCreate(t.Context(), "key", constant("x"), EntryOptions{})
+		require.NoError(t, err)
+		require.Equal(t, made, string(value))
+	}
+}
+
+// What tags and HybridCache's format take counts.
+func TestSizeOfWhatIsKept(t *testing.T) {
+	k := kept{value: []byte("12345678")[:4:4], tags: []string{"abc"}}
+	assert.Equal(t, 2*3+4+2*3+entryOverhead+tagOverhead, k.size("key"))
+}
+
+// The lines of CLUSTER NODES that tell of a primary without slots.
+func TestEmptyPrimary(t *testing.T) {
+	for line, want := range map[string]string{
+		"07c3 127.0.0.1:30004@31004,host.example master - 0 1426238317239 4 connected":                "127.0.0.1:30004",
+		"07c3 [::1]:30004@31004 myself,master - 0 0 4 connected [93-<-292f8b]":                        "[::1]:30004",
+		"07c3 127.0.0.1:30004@31004 master - 0 1426238317239 4 connected 0-5460":                      "",
+		"07c3 127.0.0.1:30004@31004 myself,master - 0 1426238317239 4 connected 5461 [5461->-292f8b]": "",
+		"07c3 127.0.0.1:30004@31004 slave e7d1 0 1426238317239 4 connected":                           "",
+		"07c3 127.0.0.1:30004@31004 master,fail - 1426238317239 1426238317239 4 disconnected":         "",
+		"07c3 127.0.0.1:30004@31004 master,fail - 0 1426238317239 4 connected":                        "",
+		"07c3 :0@0 master,noaddr - 0 1426238317239 4 connected":                                       "",
+		"07c3 :30004@31004 myself,master - 0 0 4 connected":                                           "",
+		"": "",
+	} {
+		assert.Equal(t, want, emptyPrimary(line), line)
+	}
+}
+
 // A caller may change what it gets.
 func TestKeptValuesAreNobodysToChange(t *testing.T) {
 	c := newLocalCache(t, plain(t))

@@ -9,7 +9,8 @@ import (
 
 // GetMany is [Cache.Get] for many keys in one round trip (of a cluster: one to each
 // node, at the same time). It returns the values of the keys that have one. With an error,
-// which is that of the first key that has failed, the other keys are there all the same.
+// which is that of the first key that has failed, the other keys are there all the same,
+// unless it is not known whether their tags were removed.
 func (c *Cache) GetMany(ctx context.Context, keys ...string) (map[string][]byte, error) {
 	values := make(map[string][]byte, len(keys))
 	if len(keys) == 0 {

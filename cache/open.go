@@ -33,7 +33,7 @@ import (
 // are there. Names are matched without regard to case.
 //
 // Redis is connected to with the first call (so that a cache can be opened while it
-// is down), or by Open, within its ctx, when the setting DisableAutoActivation is false; with
+// is down) or in the background [WithLocal], or by Open, within its ctx, when the setting DisableAutoActivation is false; with
 // abortConnect=true Open fails when nothing answers. Which client it takes never follows from
 // the number of addresses: serviceName asks sentinels, and otherwise the servers
 // are asked (INFO): whether they are a cluster, and of several which one is the primary. Failing

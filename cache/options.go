@@ -69,8 +69,13 @@ func WithInstanceName(name string) Option {
 // WithClock sets what tells the time, which expirations are reckoned from: for
 // tests. It is called from many goroutines. Default: time.Now. Redis has its own clock: TTLs
 // run by that.
+// Nil is the default.
 func WithClock(now func() time.Time) Option {
-	return func(o *options) { o.now, o.clock = now, true }
+	return func(o *options) {
+		if now != nil {
+			o.now, o.clock = now, true
+		}
+	}
 }
 
 // WithLogger sets where the cache logs, overriding the default: nowhere. It logs, as
@@ -86,9 +91,13 @@ func WithLogger(logger *slog.Logger) Option {
 }
 
 // WithCodec sets how [GetOrCreate] turns values into bytes, overriding the default:
-// JSON. Bytes and strings are stored as they are.
+// JSON. Bytes and strings are stored as they are. Nil is the default.
 func WithCodec(codec Codec) Option {
-	return func(o *options) { o.codec = codec }
+	return func(o *options) {
+		if codec != nil {
+			o.codec = codec
+		}
+	}
 }
 
 // WithHybridFormat makes the cache one with HybridCache of .NET, where otherwise it is one with
@@ -118,7 +127,7 @@ func WithDefaultExpiration(d time.Duration) Option {
 }
 
 // WithLocal keeps what was read from Redis in process, too, for [Cache.GetOrCreate]:
-// up to size bytes (keys, values, and some 100 bytes for each entry; what typed values take
+// up to size bytes (keys, values, tags, and some 200 bytes for each entry; what typed values take
 // beside that is not counted), for as long as
 // [EntryOptions.LocalExpiration] says and never longer than Redis keeps the entry. 0
 // is the default: nothing.
@@ -129,16 +138,16 @@ func WithDefaultExpiration(d time.Duration) Option {
 // connection is down nothing is kept: GetOrCreate then asks Redis. A connection that
 // has died silently is noticed within [LocalLag].
 //
-// A user with few permissions needs CLIENT ID, CLIENT TRACKING, INFO, SUBSCRIBE and PING,
-// and the channel __redis__:invalidate.
+// A user with few permissions needs CLIENT ID, CLIENT TRACKING, INFO (of a cluster CLUSTER
+// NODES), SUBSCRIBE and PING, and the channel __redis__:invalidate.
 func WithLocal(size uint64) Option {
 	return func(o *options) { o.localSize = size }
 }
 
 // WithoutPipelining gives each call a round trip and a connection of its own. By default,
-// when there are more than three calls at the same time, others share round trips, through the
-// AsyncAutoPipeline of the client, whose goroutines end with the client. It is slower with many
-// callers, and for proxies that cannot pipeline.
+// when there are more than five calls at the same time, others share round trips, through the
+// AsyncAutoPipeline of the client, whose goroutines end with the client. Without it many
+// callers are slower; it is for services that cannot pipeline.
 func WithoutPipelining() Option {
 	return func(o *options) { o.alone = true }
 }

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -18,53 +19,104 @@ const (
 
 // pipelining lets calls that are made at the same time share round trips.
 type pipelining struct {
-	off       bool
-	underWay  atomic.Int64
-	pipeliner atomic.Pointer[redis.AutoPipeliner]
+	off      bool
+	underWay atomic.Int64
+
+	once      sync.Once
+	pipeliner *redis.AutoPipeliner // once it was asked for; nil: there is none
+
+	// abandoned counts the writes whose callers have left before they were sent. What is
+	// written after them must not overtake them, and goes the same way.
+	abandoned atomic.Int64
+	sending   sync.WaitGroup
 }
 
-// process sends one command and waits for its reply.
-func (p *pipelining) process(ctx context.Context, client redis.UniversalClient, cmd *command) {
+// pipelinerOf returns what shares round trips: the client's own, which ends with the
+// client. A Ring has none.
+func (p *pipelining) pipelinerOf(client redis.UniversalClient) *redis.AutoPipeliner {
+	p.once.Do(func() { p.pipeliner, _ = client.AsyncAutoPipeline() })
+	return p.pipeliner
+}
+
+// send sends commands and waits for their replies.
+func (p *pipelining) send(ctx context.Context, client redis.UniversalClient, commands []*command) {
 	others := p.underWay.Add(1) - 1
 	defer p.underWay.Add(-1)
-	if pipeliner := p.pipelinerOf(client); others < mostAlone || pipeliner == nil || !cmd.mayShare() {
-		_ = client.Process(ctx, cmd.cmd)
+	behind := commands[0].writes() && p.abandoned.Load() > 0
+	share := len(commands) == 1 && others >= mostAlone && commands[0].size() <= pipelinedLargest
+	if !p.off && (behind || share) {
+		if pipeliner := p.pipelinerOf(client); pipeliner != nil {
+			p.sendShared(ctx, pipeliner, commands)
+			return
+		}
+	}
+	if len(commands) == 1 {
+		_ = client.Process(ctx, commands[0].cmd)
 		return
-	} else if err := pipeliner.Submit(ctx, cmd.cmd).WaitContext(ctx); ctx.Err() != nil && err != nil {
-		// It is still under way, and has its reply written into it.
+	}
+	pipeline := client.Pipeline()
+	for _, cmd := range commands {
+		_ = pipeline.Process(ctx, cmd.cmd)
+	}
+	if _, err := pipeline.Exec(ctx); err != nil {
+		failAll(commands, err)
+	}
+}
+
+// failAll is for an error of a pipeline that none of its commands has got, as one of a hook.
+func failAll(commands []*command, err error) {
+	for _, cmd := range commands {
+		if cmd.cmd.Err() != nil {
+			return
+		}
+	}
+	for _, cmd := range commands {
+		cmd.cmd.SetErr(err)
+	}
+}
+
+// sendShared sends commands together with those of others.
+func (p *pipelining) sendShared(ctx context.Context, pipeliner *redis.AutoPipeliner, commands []*command) {
+	futures := make([]redis.AutoFuture, len(commands))
+	for i, cmd := range commands {
+		cmd.copyValue()
+		futures[i] = pipeliner.Submit(ctx, cmd.cmd)
+	}
+	for i, cmd := range commands {
+		err := futures[i].WaitContext(ctx)
+		if ctx.Err() == nil || err == nil {
+			continue
+		}
+		if cmd.writes() {
+			p.abandoned.Add(1)
+			p.sending.Go(func() {
+				defer p.abandoned.Add(-1)
+				_ = futures[i].Wait()
+			})
+		}
+		// The command may still have its reply written into it.
 		cmd.cmd = redis.NewCmd(ctx)
 		cmd.cmd.SetErr(err)
 	}
 }
 
-// pipelinerOf returns what shares round trips: the client's own, which ends with the
-// client. Nil when there is none.
-func (p *pipelining) pipelinerOf(client redis.UniversalClient) *redis.AutoPipeliner {
-	if p.off {
-		return nil
+// size is that of the value that the command has, if it has one.
+func (c *command) size() int {
+	for _, arg := range c.args {
+		if value, ok := arg.([]byte); ok {
+			return len(value)
+		}
 	}
-	if pipeliner := p.pipeliner.Load(); pipeliner != nil {
-		return pipeliner
-	}
-	pipeliner, err := client.AsyncAutoPipeline()
-	if err != nil { // a Ring has none
-		return nil
-	}
-	p.pipeliner.Store(pipeliner)
-	return pipeliner
+	return 0
 }
 
-// mayShare says whether the command may share a pipeline, for which a value is copied, as
-// the caller may change it once its context has ended and the command is still to be sent.
-func (c *command) mayShare() bool {
+// copyValue copies the value that the command has: the caller may change it once the
+// context has ended, and the command is still to be sent.
+func (c *command) copyValue() {
 	args := c.cmd.Args()
 	for i, arg := range args {
 		if value, ok := arg.([]byte); ok {
-			if len(value) > pipelinedLargest {
-				return false
-			}
-			args[i] = append([]byte(nil), value...)
+			args[i] = append([]byte{}, value...)
 		}
 	}
-	return true
 }

@@ -37,25 +37,65 @@ func TestManyCallers(t *testing.T) {
 				})
 			}
 			callers.Wait()
-			assert.NotNil(t, c.pipelining.pipeliner.Load())
-			assert.Nil(t, alone.pipelining.pipeliner.Load())
+			assert.NotNil(t, c.pipelining.pipeliner)
+			assert.Nil(t, alone.pipelining.pipeliner)
 		})
 	}
 }
 
-// A value may be changed once Set has returned, also when its context has ended before
-// the value was sent; what is longer goes alone.
-func TestPipelinedValuesAreCopies(t *testing.T) {
-	value := []byte("value")
-	cmd := &command{script: setScript, key: "key", args: []any{"-1", "-1", value, "-1"}}
-	cmd.prepare(t.Context(), false)
-	require.True(t, cmd.mayShare())
-	value[0] = 'X'
-	assert.Equal(t, []byte("value"), cmd.cmd.Args()[6])
+// A Set whose context ends while Redis is silent is not carried out behind a later one's
+// back, and what it would have written may be changed at once.
+func TestAbandonedWrites(t *testing.T) {
+	server := redistest.Start(t)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr, ReadTimeout: time.Minute})
+	t.Cleanup(func() { _ = client.Close() })
+	c := newTestCache(t, client)
+	for range 10 { // connections and scripts are there
+		require.NoError(t, c.Set(t.Context(), "other", nil, EntryOptions{}))
+	}
+	c.pipelining.underWay.Add(mostAlone)
+	require.NoError(t, c.Set(t.Context(), "key", nil, EntryOptions{}))
+	value := []byte("abandoned")
+	server.Pause()
+	ctx, cancel := context.WithCancel(t.Context())
+	abandoned := make(chan error)
+	go func() { abandoned <- c.Set(ctx, "key", value, EntryOptions{}) }()
+	require.Eventually(t, func() bool { return c.pipelining.underWay.Load() > mostAlone }, soon, time.Millisecond)
+	cancel()
+	require.ErrorIs(t, <-abandoned, context.Canceled)
+	for i := range value {
+		value[i] = 'X' // or the race detector speaks
+	}
+	c.pipelining.underWay.Add(-mostAlone) // nobody else is there: later ones could go alone
+	later := make(chan error)
+	large := make([]byte, 2*pipelinedLargest)
+	go func() { later <- c.Set(t.Context(), "key", large, EntryOptions{}) }()
+	require.Eventually(t, func() bool { return c.pipelining.underWay.Load() > 0 }, soon, time.Millisecond)
+	server.Resume()
+	require.NoError(t, <-later)
+	require.Eventually(t, func() bool { return c.pipelining.abandoned.Load() == 0 }, soon, time.Millisecond)
+	got, _, err := c.Get(t.Context(), "key")
+	require.NoError(t, err)
+	assert.Len(t, got, len(large))
+}
 
-	cmd.args[2] = make([]byte, pipelinedLargest+1)
-	cmd.prepare(t.Context(), false)
-	assert.False(t, cmd.mayShare())
+// An error of a pipeline as a whole is one of each command in it.
+func TestPipelineThatFails(t *testing.T) {
+	client := plain(t)
+	client.AddHook(brokenPipelines{})
+	c := newTestCache(t, client)
+	_, err := c.GetMany(t.Context(), "a", "b")
+	require.ErrorIs(t, err, errBroken)
+	require.ErrorIs(t, c.SetMany(t.Context(), map[string][]byte{"a": nil, "b": nil}, EntryOptions{}), errBroken)
+	require.ErrorIs(t, c.RemoveByTag(t.Context(), "a", "b"), errBroken)
+}
+
+type brokenPipelines struct{}
+
+func (brokenPipelines) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (brokenPipelines) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (brokenPipelines) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(context.Context, []redis.Cmder) error { return errBroken }
 }
 
 // A context ends a call that shares a round trip with others, when Redis is silent.

@@ -28,14 +28,13 @@ const refreshLua = `
 if entry.err then return entry end
 local absolute, sliding = entry[1], entry[2]
 if sliding and sliding ~= '-1' then
-	local left = tonumber(sliding)
-	if left and absolute and absolute ~= '-1' then
-		local beyond = tonumber(string.sub(absolute, -7))
-		local seconds = tonumber(string.sub(absolute, 1, -8)) or 0
-		left = beyond and math.min(left, (seconds - ARGV[1]) * 1e7 + beyond - ARGV[2])
-	end
-	if not left then
+	if not string.match(sliding, '^%-?%d+$') or absolute and not string.match(absolute, '^%-?%d+$') then
 		return redis.error_reply('ERR absexp and sldexp of a cache entry must be numbers')
+	end
+	local left = math.min(tonumber(sliding), 9223372036854775807)
+	if absolute and absolute ~= '-1' then
+		local seconds = tonumber(string.sub(absolute, 1, -8)) or 0
+		left = math.min(left, (seconds - ARGV[1]) * 1e7 + tonumber(string.sub(absolute, -7)) - ARGV[2])
 	end
 	redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.max(0, (left - left % 1e4) / 1e4)))
 end
@@ -63,36 +62,48 @@ local entry = redis.pcall('HMGET', KEYS[1], 'absexp', 'sldexp')
 	// setScript writes an entry. ARGV is absexp, sldexp, data, the TTL in seconds (or
 	// -1), and tags if there are some. Nothing is left of an entry that was there,
 	// neither its TTL nor its tags.
-	setScript = newScript("set", `
+	setScript = newScript("set", setLua)
+
+	// removeTagScript writes when a tag was removed, unless a node whose clock is ahead
+	// has written a later time.
+	removeTagScript = newScript("remove tag", `
+local known = redis.pcall('HGET', KEYS[1], 'absexp')
+if type(known) == 'table' then return known end
+if known and (tonumber(known) or 0) > tonumber(ARGV[1]) then return redis.status_reply('OK') end
+`+setLua)
+)
+
+const setLua = `
 local written = redis.pcall('HSET', KEYS[1], 'absexp', ARGV[1], 'sldexp', ARGV[2], 'data', ARGV[3])
-if type(written) == 'table' and written.err then return written end
-local new = written == 3
+if type(written) == 'table' then return written end
 if ARGV[5] then
 	redis.call('HSET', KEYS[1], 'tags', ARGV[5])
-elseif not new then
+else
 	redis.call('HDEL', KEYS[1], 'tags')
 end
-if ARGV[4] ~= '-1' then
-	redis.call('EXPIRE', KEYS[1], ARGV[4])
-elseif not new then
+if ARGV[4] == '-1' then
 	redis.call('PERSIST', KEYS[1])
+else
+	redis.call('EXPIRE', KEYS[1], ARGV[4])
 end
 return redis.status_reply('OK')
-`)
-)
+`
 
 const (
 	ttlForEver = -1
 	ttlSliding = -2 // ends when it is not read: how long it lives on, reading has changed
 )
 
+// writes says whether the order matters in which the command is carried out.
+func (c *command) writes() bool { return c.script != getScript && c.script != refreshScript }
+
 // moment is a moment in ticks as scripts want it: seconds and the ticks beyond them.
 func moment(ticks int64) []any { return []any{ticks / ticksPerSecond, ticks % ticksPerSecond} }
 
-// command is a script about to be run on a key.
+// command is a script about to be run on a key, or UNLINK.
 type command struct {
-	script *script
-	key    string // as Redis has it
+	script *script // nil: UNLINK
+	key    string  // as Redis has it
 	args   []any
 	plain  bool       // getScript only: the entry is thought to have no sliding expiration, and read with HMGET
 	cmd    *redis.Cmd // sent, with its reply
@@ -101,7 +112,11 @@ type command struct {
 // prepare makes the command to send: with the whole script when the server does
 // not have it yet.
 func (c *command) prepare(ctx context.Context, whole bool) {
-	if c.plain {
+	switch {
+	case c.script == nil:
+		c.cmd = redis.NewCmd(ctx, "unlink", c.key)
+		return
+	case c.plain:
 		c.cmd = redis.NewCmd(ctx, "hmget", c.key, "data", "sldexp", "tags")
 		return
 	}
@@ -147,7 +162,7 @@ func (c *Cache) run(ctx context.Context, commands ...*command) error {
 		cmd.prepare(ctx, false)
 	}
 	for left := commands; len(left) > 0; { // at most three times: HMGET, EVALSHA, EVAL
-		c.send(ctx, client, left)
+		c.pipelining.send(ctx, client, left)
 		var again []*command
 		for _, cmd := range left {
 			if cmd.again(ctx) {
@@ -163,18 +178,6 @@ func (c *Cache) run(ctx context.Context, commands ...*command) error {
 	}
 	op.End(err)
 	return err
-}
-
-func (c *Cache) send(ctx context.Context, client redis.UniversalClient, commands []*command) {
-	if len(commands) == 1 {
-		c.pipelining.process(ctx, client, commands[0])
-		return
-	}
-	pipeline := client.Pipeline()
-	for _, cmd := range commands {
-		_ = pipeline.Process(ctx, cmd.cmd)
-	}
-	_, _ = pipeline.Exec(ctx)
 }
 
 // err is why the command has failed; that there is no entry is no failure.
@@ -200,7 +203,10 @@ func (c *Cache) start(ctx context.Context, commands []*command) (context.Context
 }
 
 func (c *command) call() telemetry.Call {
-	if c.plain {
+	switch {
+	case c.script == nil:
+		return telemetry.Call{Command: "UNLINK", Key: c.key}
+	case c.plain:
 		return telemetry.Call{Command: "HMGET", Key: c.key}
 	}
 	return telemetry.Call{Command: "EVALSHA", Script: c.script.name, Key: c.key}

@@ -18,6 +18,9 @@ const (
 	tagPrefix = "__MSFT_HCT__"
 	// allTags stands for everything.
 	allTags = "*"
+	// MaximumTags is how many tags an entry may have. One that has more, whoever wrote it,
+	// is passed over, as each tag of it would have to be asked about.
+	MaximumTags = 256
 	// tagExpiration is how long it is known that a tag was removed.
 	tagExpiration = 1000 * 24 * time.Hour
 )
@@ -48,7 +51,7 @@ func (c *Cache) RemoveByTag(ctx context.Context, tags ...string) error {
 			return err
 		}
 		at := binary.LittleEndian.AppendUint64(nil, uint64(ticksOf(now))) //nolint:gosec // no clock is before the year 1
-		commands = append(commands, &command{script: setScript, key: c.instance + tagPrefix + tag, args: []any{
+		commands = append(commands, &command{script: removeTagScript, key: c.instance + tagPrefix + tag, args: []any{
 			decimal(ends.absolute), decimal(ends.sliding), at, decimal(ends.ttl(ticksOf(now))),
 		}})
 	}
@@ -56,6 +59,7 @@ func (c *Cache) RemoveByTag(ctx context.Context, tags ...string) error {
 		return nil
 	}
 	err := c.run(ctx, commands...)
+	c.flights.outdate(tags)
 	if c.local != nil {
 		for _, tag := range tags {
 			c.local.invalidateTag(tag)
@@ -70,8 +74,8 @@ func (c *Cache) RemoveByTag(ctx context.Context, tags ...string) error {
 // removals are when tags were removed, in ticks; 0 for those that were not.
 type removals map[string]int64
 
-// read adds what commands have read about tags.
-func (r removals) read(tags []string, commands []*command) error {
+// readRemovals adds what commands have read about tags.
+func (c *Cache) readRemovals(ctx context.Context, r removals, tags []string, commands []*command) error {
 	for i, tag := range tags {
 		reply, err := commands[i].reply()
 		switch {
@@ -80,7 +84,8 @@ func (r removals) read(tags []string, commands []*command) error {
 		case reply == nil:
 			r[tag] = 0
 		case len(reply.data) != 8:
-			return fmt.Errorf("a tag's time of removal has %d bytes in place of 8", len(reply.data))
+			c.warn(ctx, "a tag was taken for one that was not removed", fmt.Errorf("the time has %d bytes in place of 8", len(reply.data)))
+			r[tag] = 0
 		default:
 			r[tag] = int64(binary.LittleEndian.Uint64([]byte(reply.data))) //nolint:gosec // ticks
 		}
@@ -101,9 +106,14 @@ func (r removals) removed(e *entry) bool {
 	return false
 }
 
+// readingTag reads when a tag was removed. Such entries never slide.
+func (c *Cache) readingTag(tag string) *command {
+	return &command{script: getScript, key: c.instance + tagPrefix + tag, plain: true, args: moment(0)}
+}
+
 // dropRemoved makes the entries nil that are removed. For tags that were not asked
 // about it takes another round trip.
-func (c *Cache) dropRemoved(ctx context.Context, entries []*entry, known removals, now time.Time) error {
+func (c *Cache) dropRemoved(ctx context.Context, entries []*entry, known removals) error {
 	var unknown []string
 	ask := func(tag string) {
 		if _, ok := known[tag]; !ok {
@@ -123,11 +133,11 @@ func (c *Cache) dropRemoved(ctx context.Context, entries []*entry, known removal
 	if len(unknown) > 0 {
 		commands := make([]*command, len(unknown))
 		for i, tag := range unknown {
-			commands[i] = c.reading(tagPrefix+tag, now, false)
+			commands[i] = c.readingTag(tag)
 		}
 		err := c.run(ctx, commands...)
 		if err == nil {
-			err = known.read(unknown, commands)
+			err = c.readRemovals(ctx, known, unknown, commands)
 		}
 		if err != nil { // nobody knows whether they are still there
 			for i, e := range entries {
@@ -161,6 +171,9 @@ func decodeTags(field string) (created int64, tags []string, err error) {
 	}
 	if json.Unmarshal([]byte(list), &tags) != nil {
 		return 0, nil, errors.New("its field tags has no list of tags")
+	}
+	if len(tags) > MaximumTags {
+		return 0, nil, errors.New("it has too many tags")
 	}
 	return created, tags, nil
 }

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"testing"
 	"time"
 
@@ -76,7 +77,8 @@ func TestRemoveByTag(t *testing.T) {
 // When a tag was removed is written as HybridCache of .NET does.
 func TestTagLayout(t *testing.T) {
 	client := plain(t)
-	c := newTestCache(t, client, at(now), WithInstanceName("app:"))
+	logger, log := testLogger()
+	c := newTestCache(t, client, at(now), WithInstanceName("app:"), WithLogger(logger))
 	ctx := t.Context()
 	require.NoError(t, c.RemoveByTag(ctx, "news", "*"))
 	for _, key := range []string{"app:__MSFT_HCT__news", "app:__MSFT_HCT__*"} {
@@ -88,9 +90,77 @@ func TestTagLayout(t *testing.T) {
 	}
 
 	require.NoError(t, client.HSet(ctx, "app:__MSFT_HCT__bad", "data", "seven..").Err())
-	require.NoError(t, c.Set(ctx, "key", nil, EntryOptions{Tags: []string{"bad"}}))
-	_, _, err := c.Get(ctx, "key")
-	assert.ErrorContains(t, err, "a tag's time of removal has 7 bytes in place of 8")
+	later := newTestCache(t, client, at(now.Add(time.Second)), WithInstanceName("app:"), WithLogger(logger))
+	require.NoError(t, later.Set(ctx, "key", nil, EntryOptions{Tags: []string{"bad"}}))
+	_, found, err := later.Get(ctx, "key")
+	require.NoError(t, err)
+	assert.True(t, found)
+	assert.Contains(t, log.String(), "the time has 7 bytes in place of 8")
+
+	// A node whose clock is behind takes nothing back.
+	behind := newTestCache(t, client, at(now.Add(-time.Minute)), WithInstanceName("app:"))
+	require.NoError(t, behind.RemoveByTag(ctx, "news"))
+	assert.Equal(t, "639577838456789012", client.HGet(ctx, "app:__MSFT_HCT__news", "absexp").Val())
+	ahead := newTestCache(t, client, at(now.Add(time.Minute)), WithInstanceName("app:"))
+	require.NoError(t, ahead.RemoveByTag(ctx, "news"))
+	assert.Equal(t, "639577839056789012", client.HGet(ctx, "app:__MSFT_HCT__news", "absexp").Val())
+	require.NoError(t, client.Set(ctx, "app:__MSFT_HCT__text", "", 0).Err())
+	requireWrongType(t, behind.RemoveByTag(ctx, "text"), "cache: remove by tag: ")
+}
+
+// Nobody's key is one of a removed tag, and no entry has tags without end.
+func TestHostileKeysAndTags(t *testing.T) {
+	client := plain(t)
+	c := newTestCache(t, client)
+	ctx := t.Context()
+	require.ErrorIs(t, c.Set(ctx, "__MSFT_HCT__*", []byte("8 bytes."), EntryOptions{}), ErrReservedKey)
+	require.ErrorIs(t, c.SetMany(ctx, map[string][]byte{"__MSFT_HCT__*": nil}, EntryOptions{}), ErrReservedKey)
+	value, err := c.GetOrCreate(ctx, "__MSFT_HCT__*", constant("8 bytes."), EntryOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, "8 bytes.", string(value))
+	assert.Zero(t, client.DBSize(ctx).Val())
+
+	many := make([]string, MaximumTags+1)
+	for i := range many {
+		many[i] = fmt.Sprint(i)
+	}
+	require.ErrorIs(t, c.Set(ctx, "key", nil, EntryOptions{Tags: many}), ErrTooManyTags)
+	require.NoError(t, c.Set(ctx, "key", nil, EntryOptions{Tags: many[1:]}))
+	_, found, err := c.Get(ctx, "key")
+	require.NoError(t, err)
+	assert.True(t, found)
+	require.NoError(t, client.HSet(ctx, "key", "tags", encodeTags(1, many)).Err())
+	_, found, err = c.Get(ctx, "key")
+	require.NoError(t, err)
+	assert.False(t, found)
+}
+
+// Who asks after a removal does not get what others asked for before it.
+func TestTagIsRemovedWhileOthersWait(t *testing.T) {
+	for _, tag := range []string{"tag", "*"} {
+		c := newTestCache(t, plain(t))
+		ctx := t.Context()
+		started, release := make(chan struct{}), make(chan struct{})
+		old := make(chan string)
+		go func() {
+			value, err := c.GetOrCreate(ctx, "key", func(context.Context) ([]byte, error) {
+				close(started)
+				<-release
+				return []byte("old"), nil
+			}, EntryOptions{Tags: []string{"tag"}})
+			assert.NoError(t, err)
+			old <- string(value)
+		}()
+		<-started
+		require.NoError(t, c.RemoveByTag(ctx, "another"))
+		assert.Equal(t, 1, c.flights.waiting("key"))
+		require.NoError(t, c.RemoveByTag(ctx, tag))
+		value, err := c.GetOrCreate(ctx, "key", constant("new"), EntryOptions{Tags: []string{"tag"}})
+		require.NoError(t, err)
+		assert.Equal(t, "new", string(value))
+		close(release)
+		assert.Equal(t, "old", <-old)
+	}
 }
 
 // Tags stand beside the value, where .NET does not look.

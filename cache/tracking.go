@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -59,11 +60,9 @@ func (t *tracker) run(ctx context.Context) {
 	pause := trackingPause
 	for warned := false; ; {
 		err := t.follow(ctx, func() {
-			t.local.turn(true)
 			t.cache.logger.InfoContext(ctx, "cache: values are kept in process", slog.String("cache", t.cache.name))
 			pause, warned = trackingPause, false
 		})
-		t.local.turn(false)
 		if ctx.Err() != nil {
 			return
 		}
@@ -80,8 +79,9 @@ func (t *tracker) run(ctx context.Context) {
 	}
 }
 
-// follow hears of changes until something goes wrong. ready is called once all
-// primaries tell of them.
+// follow hears of changes until something goes wrong: then the local cache is off at
+// once, before all else has come to its end. ready is called once all primaries tell
+// of changes, and it is on.
 func (t *tracker) follow(ctx context.Context, ready func()) error {
 	client, err := t.cache.connection.client(ctx)
 	if err != nil {
@@ -92,11 +92,18 @@ func (t *tracker) follow(ctx context.Context, ready func()) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	turn := t.local.switching()
+	follow := func(part func() error) {
+		group.Go(func() error {
+			defer turn.off()
+			return part()
+		})
+	}
 	telling := make(chan struct{}, len(primaries))
 	for _, p := range primaries {
-		group.Go(func() error { return t.listen(ctx, p, telling) })
+		follow(func() error { return t.listen(ctx, p, telling) })
 	}
-	group.Go(func() error {
+	follow(func() error {
 		for range primaries {
 			select {
 			case <-telling:
@@ -104,7 +111,9 @@ func (t *tracker) follow(ctx context.Context, ready func()) error {
 				return ctx.Err()
 			}
 		}
-		ready()
+		if turn.on() {
+			ready()
+		}
 		return watch(ctx, client, primaries)
 	})
 	return group.Wait()
@@ -137,8 +146,8 @@ func watch(ctx context.Context, client redis.UniversalClient, primaries map[stri
 
 // primary is a server that tells of changes.
 type primary struct {
-	client *redis.Client
-	runID  string // empty when the address says which server it is
+	options *redis.Options // of a client of it
+	runID   string         // empty when the address says which server it is
 }
 
 // primariesOf returns the primaries that a client is connected to, by what tells
@@ -147,21 +156,72 @@ type primary struct {
 func primariesOf(ctx context.Context, client redis.UniversalClient) (map[string]primary, error) {
 	switch client := client.(type) {
 	case *redis.Client:
-		id, err := runID(ctx, client)
-		return map[string]primary{id: {client, id}}, err
+		// It does not wait for longer: go-redis minds no cancellation.
+		id, err := runID(ctx, client.WithTimeout(trackingCheck))
+		return map[string]primary{id: {client.Options(), id}}, err
 	case *redis.ClusterClient:
-		var mu sync.Mutex
-		primaries := map[string]primary{}
-		err := client.ForEachMaster(ctx, func(_ context.Context, node *redis.Client) error {
-			mu.Lock()
-			defer mu.Unlock()
-			primaries[node.Options().Addr] = primary{client: node}
-			return nil
-		})
-		return primaries, err
+		return primariesOfCluster(ctx, client)
 	default:
 		return nil, fmt.Errorf("they can be through *redis.Client and *redis.ClusterClient, and this is %T", client)
 	}
+}
+
+// primariesOfCluster returns all primaries, also those without slots: what a slot has
+// that is about to move to one of them can be read and written there already.
+func primariesOfCluster(ctx context.Context, client *redis.ClusterClient) (map[string]primary, error) {
+	var mu sync.Mutex
+	primaries := map[string]primary{}
+	var one *redis.Client
+	err := client.ForEachMaster(ctx, func(_ context.Context, node *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		primaries[node.Options().Addr], one = primary{options: node.Options()}, node
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if one == nil {
+		return nil, errors.New("the cluster has no primaries")
+	}
+	nodes, err := one.WithTimeout(trackingCheck).ClusterNodes(ctx).Result()
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(nodes) {
+		if addr := emptyPrimary(line); addr != "" {
+			options := *one.Options()
+			options.Addr = addr
+			primaries[addr] = primary{options: &options}
+		}
+	}
+	return primaries, nil
+}
+
+// emptyPrimary returns the address in a line of CLUSTER NODES, when it is that of a
+// primary that is well and has no slots.
+func emptyPrimary(line string) string {
+	const addr, flags, state, slots = 1, 2, 7, 8
+	fields := strings.Fields(line)
+	if len(fields) < slots || fields[state] != "connected" {
+		return ""
+	}
+	is := strings.Split(fields[flags], ",")
+	if !slices.Contains(is, "master") || slices.ContainsFunc(is, func(flag string) bool {
+		return flag == "fail" || flag == "handshake" || flag == "noaddr"
+	}) {
+		return ""
+	}
+	for _, slot := range fields[slots:] {
+		if !strings.HasPrefix(slot, "[") { // what moves is in brackets
+			return ""
+		}
+	}
+	at, _, _ := strings.Cut(fields[addr], "@")
+	if strings.HasPrefix(at, ":") { // it does not know itself yet
+		return ""
+	}
+	return at
 }
 
 // runID returns what tells a server from all others, and from itself once it has
@@ -208,7 +268,10 @@ func (t *tracker) listen(ctx context.Context, server primary, telling chan<- str
 		case *redis.Subscription:
 			telling <- struct{}{}
 		case *redis.Message:
-			t.changed(message)
+			if len(message.PayloadSlice) == 0 {
+				return errFlushed
+			}
+			t.changed(message.PayloadSlice)
 		}
 	}
 }
@@ -217,7 +280,7 @@ func (t *tracker) listen(ctx context.Context, server primary, telling chan<- str
 // prefix, whoever reads or writes them. It speaks RESP2, where what it is told goes
 // to a channel, its own.
 func (t *tracker) options(server primary) *redis.Options {
-	o := *server.client.Options()
+	o := *server.options
 	o.Protocol = 2
 	o.MaxRetries = -1 // it is made anew
 	o.DialerRetries = 1
@@ -250,9 +313,13 @@ func (t *tracker) options(server primary) *redis.Options {
 	return &o
 }
 
+// errFlushed is why all is dropped: Redis names no keys when all are gone (FLUSHALL),
+// which go-redis takes for an error by itself.
+var errFlushed = errors.New("all keys were deleted")
+
 // changed drops what was kept of keys.
-func (t *tracker) changed(message *redis.Message) {
-	for _, key := range message.PayloadSlice {
+func (t *tracker) changed(keys []string) {
+	for _, key := range keys {
 		key = strings.TrimPrefix(key, t.cache.instance)
 		if tag, ok := strings.CutPrefix(key, tagPrefix); ok {
 			t.local.invalidateTag(tag)

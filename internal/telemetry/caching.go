@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -159,8 +158,7 @@ func (f Factory) end(err error) {
 	}
 	if err != nil && f.span.IsRecording() {
 		f.span.SetAttributes(semconv.ErrorTypeKey.String(errorType))
-		// Exporters refuse what is not UTF-8, and all that goes with it.
-		f.span.SetStatus(codes.Error, strings.ToValidUTF8(err.Error(), "\uFFFD"))
+		f.span.SetStatus(codes.Error, "") // its text is the application's, and may say anything
 	}
 	f.span.End()
 }
