@@ -61,6 +61,10 @@ bench: deps ## the tables and the plot of the README, in benchmarks/results
 bench-more: deps ## servers far away, clusters, TLS, 10,000 callers
 	$(BENCH) -test.bench 'Distance|Cluster|TLS|ManyCallers'
 
+.PHONY: bench-cache
+bench-cache: deps ## the cache side by side with go-redis by hand, otter and go-redis/cache
+	$(BENCH) -test.bench Cache
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (1m)
 	@set -e; for p in . ./cache; do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \

@@ -54,23 +54,16 @@ func measureBatches(tb testing.TB, server *redistest.Server, s settings) []*row 
 		value := bytes.Repeat([]byte{'v'}, w.size)
 		to.fill(tb, value)
 		for _, w.batch = range []int{256, 10_000} {
-			r := &row{workload: w, peers: peers, samples: map[string][]*sample{}}
-			turns := map[string]func() (*sample, error){
-				bindingName: func() (*sample, error) {
+			rows = append(rows, takeTurns(tb, w, peers, s.rounds, func(peer int) (*sample, error) {
+				switch peers[peer] {
+				case onOneKey:
+					return runRedisBenchmark(server, w, s.slice)
+				case onManyKeys:
+					return runRedisBenchmark(server, w, s.slice, "-r", strconv.Itoa(len(keys)))
+				default:
 					return runSlice(w, batchesOf(binding, w, value), s.warmUp, s.slice)
-				},
-				onOneKey:   func() (*sample, error) { return runRedisBenchmark(server, w, s.slice) },
-				onManyKeys: func() (*sample, error) { return runRedisBenchmark(server, w, s.slice, "-r", strconv.Itoa(len(keys))) },
-			}
-			for round := range s.rounds {
-				for i := range peers {
-					peer := peers[(round+i)%len(peers)]
-					got, err := turns[peer]()
-					require.NoError(tb, err, "%s: %s", peer, r.title())
-					r.samples[peer] = append(r.samples[peer], got)
 				}
-			}
-			rows = append(rows, r)
+			}))
 		}
 	}
 	return rows

@@ -11,7 +11,10 @@
 //
 // The benchmarks are Table (the binding compared, in full), Distance (servers
 // that are far away), Cluster, TLS, ManyCallers (10,000 of them, their memory and
-// how alike they fare) and Batch (against redis-benchmark). The flags -peers,
+// how alike they fare) and Batch (against redis-benchmark), and Cache, of package
+// cache (against the commands it sends written by hand, otter, which it keeps entries in
+// process with, and go-redis/cache; not against eko/gocache, which could not be
+// fetched where this was written). The flags -peers,
 // -callers, -sizes, -ops, -rounds and -slice select what is measured, and for how
 // long; with -out the tables and plots are written to a folder, too. They follow
 // the package:

@@ -14,7 +14,9 @@ type experiment struct {
 	name     string
 	about    string // what is measured, for who reads the tables
 	defaults selection
-	plotted  bool // operations a second by the number of callers
+	plotted  bool     // operations a second by the number of callers
+	digest   bool     // one table compares the subject, instead of one for each workload
+	uses     []string // modules to name the versions of, beside those of all experiments
 	run      func(testing.TB, settings) []section
 }
 

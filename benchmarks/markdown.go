@@ -32,12 +32,15 @@ var (
 // markdown returns the tables: the binding compared, and everything.
 func (e *experiment) markdown(sections []section) []byte {
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "# %s\n\n%s\n\n%s.\n", e.name, e.about, versions())
+	fmt.Fprintf(&out, "# %s\n\n%s\n\n%s.\n", e.name, e.about, versions(e.uses...))
+	if e.digest {
+		writeDigest(&out, sections)
+	}
 	for _, s := range sections {
 		if s.title != "" {
 			fmt.Fprintf(&out, "\n## %s\n", s.title)
 		}
-		if slices.Contains(s.rows[0].peers, bindingName) {
+		if s.rows[0].subject() != "" && !e.digest {
 			for _, group := range compared(s.rows) {
 				writeRatios(&out, group)
 			}
@@ -47,30 +50,57 @@ func (e *experiment) markdown(sections []section) []byte {
 	return out.Bytes()
 }
 
-// writeRatios compares the binding with its peers, a column for each number of
-// callers.
-func writeRatios(out *bytes.Buffer, rows []*row) {
-	fmt.Fprintf(out, "\n%s, the binding in proportion to a peer: median of the rounds (lowest–highest)\n\n| callers |", rows[0].title())
+// writeDigest compares the subject with its peers in one table for all sections.
+func writeDigest(out *bytes.Buffer, sections []section) {
+	for i, s := range sections {
+		for _, group := range compared(s.rows) {
+			subject := group[0].subject()
+			if i == 0 && group[0] == s.rows[0] {
+				fmt.Fprintf(out, "\nops/s, the %s in proportion to a peer: median of the rounds (lowest–highest)\n", subject)
+				writeHead(out, "workload | peer", group)
+			}
+			for _, peer := range group[0].peers {
+				if subject != "" && peer != subject {
+					writeLine(out, group[0].title()+" | "+peer, peer, opsPerSecond, group)
+				}
+			}
+		}
+	}
+}
+
+// writeHead writes the head of a table with a column for each number of callers.
+func writeHead(out *bytes.Buffer, what string, rows []*row) {
+	fmt.Fprintf(out, "\n| %s |", what)
 	for _, r := range rows {
 		fmt.Fprintf(out, " %d |", r.callers)
 	}
-	fmt.Fprintf(out, "\n|---|%s\n", strings.Repeat("---|", len(rows)))
-	line := func(what, peer string, of quantity) {
-		fmt.Fprintf(out, "| %s, %s |", what, peer)
-		for _, r := range rows {
-			all := r.ratios(peer, of)
-			fmt.Fprintf(out, " **%.2f** (%.2f–%.2f) |", median(all), all[0], all[len(all)-1])
-		}
-		out.WriteByte('\n')
+	fmt.Fprintf(out, "\n|%s\n", strings.Repeat("---|", strings.Count(what, "|")+1+len(rows)))
+}
+
+// writeLine compares the subject with a peer, as a line below such a head.
+func writeLine(out *bytes.Buffer, what, peer string, of quantity, rows []*row) {
+	fmt.Fprintf(out, "| %s |", what)
+	for _, r := range rows {
+		all := r.ratios(peer, of)
+		fmt.Fprintf(out, " **%.2f** (%.2f–%.2f) |", median(all), all[0], all[len(all)-1])
 	}
+	out.WriteByte('\n')
+}
+
+// writeRatios compares the subject with its peers, a column for each number of
+// callers.
+func writeRatios(out *bytes.Buffer, rows []*row) {
+	subject := rows[0].subject()
+	fmt.Fprintf(out, "\n%s, the %s in proportion to a peer: median of the rounds (lowest–highest)\n", rows[0].title(), subject)
+	writeHead(out, "callers", rows)
 	for _, peer := range rows[0].peers {
-		if peer != bindingName {
-			line("ops/s", peer, opsPerSecond)
+		if peer != subject {
+			writeLine(out, "ops/s, "+peer, peer, opsPerSecond, rows)
 		}
 	}
 	for _, peer := range rows[0].peers {
 		if peer == poolName {
-			line("p99", peer, p99)
+			writeLine(out, "p99, "+peer, peer, p99, rows)
 		}
 	}
 }

@@ -77,3 +77,22 @@ func TestFormat(t *testing.T) {
 		assert.Equal(t, want, got)
 	}
 }
+
+func TestWriteDigest(t *testing.T) {
+	of := func(peer string, callers int) *row {
+		r := sampleRow(read, callers)
+		r.peers = []string{cacheName, peer}
+		r.samples = map[string][]*sample{cacheName: r.samples[bindingName], peer: r.samples[poolName]}
+		return r
+	}
+	var out bytes.Buffer
+	writeDigest(&out, []section{{rows: []*row{of("HGET", 1), of("HGET", 4)}}, {rows: []*row{of("otter", 1), of("otter", 4)}}})
+	assert.Equal(t, `
+ops/s, the cache in proportion to a peer: median of the rounds (lowest–highest)
+
+| workload | peer | 1 | 4 |
+|---|---|---|---|
+| 4 KiB get | HGET | **2.00** (1.00–4.00) | **2.00** (1.00–4.00) |
+| 4 KiB get | otter | **2.00** (1.00–4.00) | **2.00** (1.00–4.00) |
+`, out.String())
+}

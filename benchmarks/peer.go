@@ -24,10 +24,11 @@ type caller interface {
 	del(ctx context.Context, key string) error
 }
 
-// Names of peers that the others are not like: the binding is compared, and with
-// go-redis as it is the p99, too.
+// Names of peers that the others are not like: the binding and the cache are compared, and
+// with go-redis as it is the p99, too.
 const (
 	bindingName = "binding"
+	cacheName   = "cache"
 	poolName    = "pool"
 )
 

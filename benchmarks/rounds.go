@@ -26,18 +26,26 @@ func measure(tb testing.TB, to target, s settings) []*row {
 		if w.operation != remove {
 			to.fill(tb, value)
 		}
-		r := &row{workload: w, peers: s.peers, samples: map[string][]*sample{}}
-		for round := range s.rounds {
-			for i := range peers {
-				p := peers[(round+i)%len(peers)]
-				got, err := runSlice(w, stepsOf(p, w.operation, value), s.warmUp, s.slice)
-				require.NoError(tb, err, "%s: %s of %s by %d callers", p.name, w.operation, formatSize(w.size), w.callers)
-				r.samples[p.name] = append(r.samples[p.name], got)
-			}
-		}
-		rows = append(rows, r)
+		rows = append(rows, takeTurns(tb, w, s.peers, s.rounds, func(peer int) (*sample, error) {
+			return runSlice(w, stepsOf(peers[peer], w.operation, value), s.warmUp, s.slice)
+		}))
 	}
 	return rows
+}
+
+// takeTurns has each of the peers take a turn in each of the rounds.
+func takeTurns(tb testing.TB, w workload, peers []string, rounds int, turn func(peer int) (*sample, error)) *row {
+	tb.Helper()
+	r := &row{workload: w, peers: peers, samples: map[string][]*sample{}}
+	for round := range rounds {
+		for i := range peers {
+			peer := (round + i) % len(peers)
+			got, err := turn(peer)
+			require.NoError(tb, err, "%s: %s by %d callers", peers[peer], r.title(), r.callers)
+			r.samples[peers[peer]] = append(r.samples[peers[peer]], got)
+		}
+	}
+	return r
 }
 
 // stepsOf returns what makes the callers that do the operation on a peer.
@@ -61,11 +69,22 @@ func (r *row) median(peer string, of quantity) float64 {
 	return median(values)
 }
 
-// ratios compares the binding with the peer, round by round, in ascending order.
+// subject returns who is compared with the others: what this library has. Empty if it
+// does not take part.
+func (r *row) subject() string {
+	for _, peer := range r.peers {
+		if peer == bindingName || peer == cacheName {
+			return peer
+		}
+	}
+	return ""
+}
+
+// ratios compares the subject with the peer, round by round, in ascending order.
 func (r *row) ratios(peer string, of quantity) []float64 {
 	var values []float64
 	for round, s := range r.samples[peer] {
-		values = append(values, of(r.samples[bindingName][round])/of(s))
+		values = append(values, of(r.samples[r.subject()][round])/of(s))
 	}
 	slices.Sort(values)
 	return values

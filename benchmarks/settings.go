@@ -11,10 +11,10 @@ import (
 )
 
 var (
-	peersFlag      = flag.String("peers", "", "who takes part, of binding, pool, autopipeline, asyncautopipeline and rueidis (default: as the benchmark says)")
+	peersFlag      = flag.String("peers", "", "who takes part, of binding, pool, autopipeline, asyncautopipeline and rueidis, or of those that Cache names (default: as the benchmark says)")
 	callersFlag    = flag.String("callers", "", "how many goroutines call at the same time, as in 1,64 (default: as the benchmark says)")
 	sizesFlag      = flag.String("sizes", "", "sizes of the values in bytes (default: as the benchmark says)")
-	operationsFlag = flag.String("ops", "", "what is called, of create, get, delete and mixed, which is create and get in turn (default: as the benchmark says)")
+	operationsFlag = flag.String("ops", "", "what is called, of create, get, delete and mixed, which is create and get in turn, or of what Cache names (default: as the benchmark says)")
 	roundsFlag     = flag.Int("rounds", 5, "how many turns each of the peers has")
 	sliceFlag      = flag.Duration("slice", 250*time.Millisecond, "how long a turn is")
 	batchBytesFlag = flag.Int("batchbytes", 1<<20, "MaxBatchBytes of asyncautopipeline")

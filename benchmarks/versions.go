@@ -2,6 +2,7 @@ package benchmarks
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -10,8 +11,9 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// versions says what the numbers were measured with.
-func versions() string {
+// versions says what the numbers were measured with. The modules are named beside what
+// every experiment uses.
+func versions(modules ...string) string {
 	text := fmt.Sprintf("%s %s/%s, %d cores, GOMAXPROCS %d", runtime.Version(), runtime.GOOS, runtime.GOARCH,
 		runtime.NumCPU(), runtime.GOMAXPROCS(0))
 	if out, err := exec.Command("redis-server", "--version").Output(); err == nil {
@@ -20,5 +22,25 @@ func versions() string {
 		version, _, _ := strings.Cut(after, " ")
 		text += ", redis-server " + version
 	}
-	return text + ", go-redis " + redis.Version() + ", rueidis " + rueidis.LibVer
+	text += ", go-redis " + redis.Version()
+	if len(modules) == 0 {
+		return text + ", rueidis " + rueidis.LibVer
+	}
+	all := []string{text}
+	for _, module := range modules {
+		all = append(all, strings.TrimPrefix(module, "github.com/")+" "+requiredVersion(module))
+	}
+	return strings.Join(all, ", ")
+}
+
+// requiredVersion returns what go.mod says: binaries of tests do not know the versions of what
+// they are made of.
+func requiredVersion(module string) string {
+	text, err := os.ReadFile("go.mod")
+	if err != nil {
+		return "of unknown version"
+	}
+	_, after, _ := strings.Cut(string(text), "\t"+module+" ")
+	version, _, _ := strings.Cut(after, "\n")
+	return version
 }
