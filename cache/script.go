@@ -32,9 +32,9 @@ if sliding and sliding ~= '-1' then
 	if left and absolute and absolute ~= '-1' then
 		local beyond = tonumber(string.sub(absolute, -7))
 		local seconds = tonumber(string.sub(absolute, 1, -8)) or 0
-		left = beyond and math.min(left, (seconds - ARGV[1]) * 1e7 + beyond - ARGV[2])
+		left = beyond and beyond == beyond and math.min(left, (seconds - ARGV[1]) * 1e7 + beyond - ARGV[2])
 	end
-	if not left or not (left > -1e19 and left < 1e19) then -- nothing is less or more than nan
+	if not left or not (left > -1e19 and left < 1e19) then -- of nan neither is true
 		return redis.error_reply('ERR absexp and sldexp of a cache entry must be numbers')
 	end
 	redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.max(0, (left - left % 1e4) / 1e4)))
