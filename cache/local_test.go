@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -172,24 +170,6 @@ func TestSizeOfWhatIsKept(t *testing.T) {
 	assert.Equal(t, 2*3+4+2*3+entryOverhead+tagOverhead, k.size("key"))
 }
 
-// The lines of CLUSTER NODES that tell of a primary without slots.
-func TestEmptyPrimary(t *testing.T) {
-	for line, want := range map[string]string{
-		"07c3 127.0.0.1:30004@31004,host.example master - 0 1426238317239 4 connected":                "127.0.0.1:30004",
-		"07c3 [::1]:30004@31004 myself,master - 0 0 4 connected [93-<-292f8b]":                        "[::1]:30004",
-		"07c3 127.0.0.1:30004@31004 master - 0 1426238317239 4 connected 0-5460":                      "",
-		"07c3 127.0.0.1:30004@31004 myself,master - 0 1426238317239 4 connected 5461 [5461->-292f8b]": "",
-		"07c3 127.0.0.1:30004@31004 slave e7d1 0 1426238317239 4 connected":                           "",
-		"07c3 127.0.0.1:30004@31004 master,fail - 1426238317239 1426238317239 4 disconnected":         "",
-		"07c3 127.0.0.1:30004@31004 master,fail - 0 1426238317239 4 connected":                        "",
-		"07c3 :0@0 master,noaddr - 0 1426238317239 4 connected":                                       "",
-		"07c3 :30004@31004 myself,master - 0 0 4 connected":                                           "",
-		"": "",
-	} {
-		assert.Equal(t, want, emptyPrimary(line), line)
-	}
-}
-
 // A caller may change what it gets.
 func TestKeptValuesAreNobodysToChange(t *testing.T) {
 	c := newLocalCache(t, plain(t))
@@ -223,65 +203,6 @@ func TestLocalSize(t *testing.T) {
 		return c.local.entries.WeightedSize() <= 100_000
 	}, soon, time.Millisecond)
 	assert.NotZero(t, c.local.entries.EstimatedSize())
-}
-
-// When nobody tells of changes nothing is kept: after a lost connection, and where
-// Redis cannot.
-func TestChangesThatCannotBeFollowed(t *testing.T) {
-	server := redistest.Start(t)
-	logger, log := testLogger()
-	c := newLocalCache(t, clientOf(t, server.Addr), WithLogger(logger))
-	keep(t, c, "key", EntryOptions{})
-	for range 3 {
-		server.Do(t, "CLIENT", "KILL", "TYPE", "pubsub")
-		requireDropped(t, c, "key")
-		requireTracking(t, c)
-		keep(t, c, "key", EntryOptions{})
-	}
-	server.Do(t, "FLUSHALL")
-	requireDropped(t, c, "key")
-	requireTracking(t, c)
-
-	keep(t, c, "key", EntryOptions{})
-	server.Pause() // a connection that is silent
-	requireDropped(t, c, "key")
-	server.Resume()
-	requireTracking(t, c)
-	assert.Contains(t, log.String(), "no value is kept in process, because changes in Redis cannot be followed")
-	assert.Contains(t, log.String(), "values are kept in process")
-
-	logger, log = testLogger()
-	inMemory := newTestCache(t, clientOf(t, miniredis.RunT(t).Addr()), WithLocal(1<<20), WithLogger(logger))
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "cannot be followed") }, soon, time.Millisecond)
-	for range 2 {
-		value, err := inMemory.GetOrCreate(t.Context(), "key", constant("v"), EntryOptions{})
-		require.NoError(t, err)
-		assert.Equal(t, "v", string(value))
-	}
-
-	logger, log = testLogger()
-	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": server.Addr}})
-	defer func() { _ = ring.Close() }()
-	newTestCache(t, ring, WithLocal(1<<20), WithLogger(logger))
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "*redis.Ring") }, soon, time.Millisecond)
-}
-
-// After a failover the new primary is the one that tells of changes.
-func TestFailoverIsFollowed(t *testing.T) {
-	setup := redistest.StartSentinel(t)
-	client := universal(t, setup)
-	c := newLocalCache(t, client)
-	keep(t, c, "key", EntryOptions{})
-	setup.Servers[0].Pause() // it does not know yet, and tells nothing
-	defer setup.Servers[0].Resume()
-	require.Eventually(t, func() bool {
-		_, err := client.Set(t.Context(), "other", "1", 0).Result()
-		return err == nil
-	}, time.Minute, 10*time.Millisecond)
-	requireTracking(t, c)
-	keep(t, c, "key", EntryOptions{})
-	require.NoError(t, client.Del(t.Context(), "key").Err())
-	requireDropped(t, c, "key")
 }
 
 // Whatever is read at whatever moment, what is kept in the end is what is in Redis.
