@@ -96,8 +96,8 @@ func (c *Cache) Get(ctx context.Context, key string) (value []byte, found bool, 
 // than one ends at once, as with .NET.
 //
 // Errors: [ErrAbsoluteExpiration] and its like for options that cannot be, and
-// [ErrReservedKey], before anything is sent; WRONGTYPE, and nothing is changed, when the key holds something
-// else than an entry.
+// [ErrReservedKey], before anything is sent; WRONGTYPE, and nothing is changed, when the
+// key holds something else than an entry.
 func (c *Cache) Set(ctx context.Context, key string, value []byte, opts EntryOptions) error {
 	now := c.now()
 	write, err := c.writing(key, value, &opts, now, ticksOf(now))

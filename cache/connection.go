@@ -29,8 +29,9 @@ func connectedTo(client redis.UniversalClient) *connection {
 	return c
 }
 
-// connectedBy returns a connection that is opened by need. Its context ends with the connection,
-// not with that of a call: who asked first must not decide for those who share it.
+// connectedBy returns a connection that is opened by need. Its context ends with the
+// connection, not with that of a call: who asked first must not decide for those who
+// share it.
 func connectedBy(open func(context.Context) (redis.UniversalClient, error)) *connection {
 	c := &connection{open: open}
 	c.ctx, c.cancel = context.WithCancel(context.Background())

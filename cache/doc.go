@@ -31,15 +31,20 @@
 //
 // # Round trips
 //
-// Each call is one round trip and happens as a whole: HMGET where an entry is known to have no
-// sliding expiration, UNLINK, or else a script (EVALSHA; EVAL the first time). Two are needed to
-// read an entry whose tags are not named in the call, and once when an entry has got a
-// sliding expiration: others may come in between, and the second one counts. More than five calls at the same time share round trips, see
-// [WithoutPipelining]. A user with few permissions needs, on the keys of the instance name:
+// Each call is one round trip and happens as a whole: HMGET where an entry is known to
+// have no sliding expiration, UNLINK, or else a script (EVALSHA; EVAL the first time).
+// Two are needed to read an entry whose tags are not named in the call, and once when an
+// entry has got a sliding expiration: others may come in between, and the second one
+// counts. More than five calls at the same time share round trips, see
+// [WithoutPipelining]. A user with few permissions needs, on the keys of the instance
+// name:
 //
 //	always     EVALSHA, EVAL, HMGET, HGET, HSET, HDEL, EXPIRE, PEXPIRE, PTTL, PERSIST, UNLINK
-//	health     PING, of a cluster CLUSTER INFO and CLUSTER SLOTS
-//	Open       PING; INFO, or one address is taken for one server
+//	cluster    CLUSTER SLOTS
+//	Open       PING; INFO, or one address is taken for one server; SELECT for
+//	           defaultDatabase, CLIENT SETNAME for name, CLIENT SETINFO unless
+//	           setlib=false; on sentinels what go-redis asks of them
+//	health     PING, of a cluster CLUSTER INFO
 //	WithLocal  CLIENT ID, CLIENT TRACKING, INFO (of a cluster CLUSTER NODES), SUBSCRIBE,
 //	           PING, and the channel __redis__:invalidate
 //
@@ -59,13 +64,14 @@
 //
 // # Errors
 //
-// Every error begins with "cache: " and wraps its cause, but for those of factories, which are
-// returned as they are. [ErrAbsoluteExpiration] and its like are mistakes in options, found before
-// anything is sent; [ErrClosed] is a closed cache; [ConfigurationError] is a mistake in
-// the configuration; [PanicError] is a factory that panicked. What Redis replies is a
-// redis.Error, a lost connection a net error, an ended context context.Canceled or
-// context.DeadlineExceeded. After an error of a connection it is not known whether a write was
-// carried out. No error and no log line holds a password, a key of the cache or a value.
+// Every error begins with "cache: " and wraps its cause, but for those of factories,
+// which are returned as they are. [ErrAbsoluteExpiration] and its like are mistakes in
+// options, found before anything is sent; [ErrClosed] is a closed cache;
+// [ConfigurationError] is a mistake in the configuration; [PanicError] is a factory that
+// panicked. What Redis replies is a redis.Error, a lost connection a net error, an ended
+// context context.Canceled or context.DeadlineExceeded. After an error of a connection
+// it is not known whether a write was carried out. No error and no log line holds a
+// password, a key of the cache or a value.
 //
 // # Telemetry
 //

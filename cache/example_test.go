@@ -115,8 +115,8 @@ func ExampleOpen_mistakes() {
 		"ConnectionStrings__cache=localhost:6379,sycTimeout=100,connectRetry=many"}))
 	fmt.Println(err)
 	// Output:
-	// cache: connection string: Keyword 'sycTimeout' is not supported. Did you mean 'syncTimeout'?
-	// cache: connection string: Keyword 'ConnectRetry' requires an integer value; the value 'many' is not recognised.
+	// cache: ConnectionStrings:cache: Keyword 'sycTimeout' is not supported. Did you mean 'syncTimeout'?
+	// cache: ConnectionStrings:cache: Keyword 'ConnectRetry' requires an integer value; the value 'many' is not recognised.
 }
 
 func ExampleParseConnectionString() {

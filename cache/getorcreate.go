@@ -94,6 +94,7 @@ func (c *Cache) getOrCreate(ctx context.Context, fl *flight, key string, factory
 		case err != nil && (c.required || ctx.Err() != nil || errors.Is(err, ErrClosed)):
 			return nil, fmt.Errorf("cache: get or create: %w", err)
 		case err != nil:
+			c.stats.misses.Add(1)
 			c.warn(ctx, "GetOrCreate does without Redis", err)
 			opts.Flags |= DisableDistributedCacheWrite // it would most likely fail, too, and take its time
 		}

@@ -91,7 +91,10 @@ func TestOneFactoryForManyCallers(t *testing.T) {
 	assert.EqualValues(t, 1, calls.Load())
 	assert.EqualValues(t, 63, c.stats.waiters.Load())
 	for i := range values {
-		values[i][0] = byte(i) // each has a copy of its own, or the race detector speaks
+		values[i][0] = byte(i)
+	}
+	for i := range values {
+		assert.Equal(t, byte(i), values[i][0], "each has a copy of its own")
 	}
 	value, err := c.GetOrCreate(t.Context(), "cold", factory, EntryOptions{})
 	require.NoError(t, err)
@@ -266,41 +269,118 @@ func TestRedisRequired(t *testing.T) {
 	}
 }
 
-// A write waits for a factory's value that is being stored, however its callers have left.
-func TestWritesWaitForWhatIsBeingStored(t *testing.T) {
-	server := redistest.Start(t)
-	client := redis.NewClient(&redis.Options{Addr: server.Addr, ReadTimeout: time.Minute})
-	t.Cleanup(func() { _ = client.Close() })
-	c := newTestCache(t, client)
-	require.NoError(t, c.Set(t.Context(), "other", nil, EntryOptions{}))
-	ctx, leave := context.WithCancel(t.Context())
-	left := make(chan error)
-	go func() {
-		_, err := c.GetOrCreate(ctx, "key", func(context.Context) ([]byte, error) {
-			server.Pause()
-			return []byte("old"), nil
-		}, EntryOptions{})
-		left <- err
-	}()
-	storing := func() bool {
-		c.flights.mu.Lock()
-		defer c.flights.mu.Unlock()
-		return len(c.flights.running["key"]) == 1 && c.flights.running["key"][0].stored != nil
-	}
-	require.Eventually(t, storing, soon, time.Millisecond)
-	leave()
-	require.ErrorIs(t, <-left, context.Canceled)
+// holdScripts holds the scripts that write a value back until it is let go.
+type holdScripts struct {
+	value    string
+	held     chan struct{} // has one for each that is held
+	released chan struct{} // closed to let go
+}
 
-	ended, end := context.WithCancel(t.Context())
-	end()
-	require.ErrorIs(t, c.Set(ended, "key", []byte("ended"), EntryOptions{}), context.Canceled)
-	written := make(chan error)
-	go func() { written <- c.Set(t.Context(), "key", []byte("new"), EntryOptions{}) }()
-	server.Resume()
-	require.NoError(t, <-written)
+func (h *holdScripts) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h *holdScripts) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		h.hold(cmd)
+		return next(ctx, cmd)
+	}
+}
+
+func (h *holdScripts) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		for _, cmd := range cmds {
+			h.hold(cmd)
+		}
+		return next(ctx, cmds)
+	}
+}
+
+func (h *holdScripts) hold(cmd redis.Cmder) {
+	if args := cmd.Args(); len(args) > 6 {
+		if data, ok := args[6].([]byte); ok && string(data) == h.value {
+			h.held <- struct{}{}
+			<-h.released
+		}
+	}
+}
+
+// holding returns a cache whose writes of a value are held.
+func holding(t *testing.T, value string) (*Cache, *holdScripts) {
+	client := plain(t)
+	h := &holdScripts{value: value, held: make(chan struct{}, 10), released: make(chan struct{})}
+	client.AddHook(h)
+	return newTestCache(t, client), h
+}
+
+func requireStored(t *testing.T, c *Cache, want string) {
+	t.Helper()
 	value, _, err := c.Get(t.Context(), "key")
 	require.NoError(t, err)
-	assert.Equal(t, "new", string(value))
+	assert.Equal(t, want, string(value))
+}
+
+// A write waits for a factory's value that is being stored, however its callers have left.
+func TestWritesWaitForWhatIsBeingStored(t *testing.T) {
+	for _, through := range []string{"alone", "pipelined"} {
+		t.Run(through, func(t *testing.T) {
+			c, h := holding(t, "old")
+			if through == "pipelined" {
+				c.pipelining.underWay.Add(mostAlone)
+			}
+			ctx, leave := context.WithCancel(t.Context())
+			left := make(chan error)
+			go func() {
+				_, err := c.GetOrCreate(ctx, "key", constant("old"), EntryOptions{})
+				left <- err
+			}()
+			<-h.held
+			leave()
+			require.ErrorIs(t, <-left, context.Canceled)
+			c.flights.mu.Lock()
+			fl := c.flights.running["key"][0]
+			c.flights.mu.Unlock()
+
+			ended, end := context.WithCancel(t.Context())
+			end()
+			require.ErrorIs(t, c.Set(ended, "key", []byte("ended"), EntryOptions{}), context.Canceled)
+			fl.superseded = false // as if that Set had not been
+			written := make(chan error)
+			go func() { written <- c.Set(t.Context(), "key", []byte("new"), EntryOptions{}) }()
+			require.Eventually(t, func() bool {
+				c.flights.mu.Lock()
+				defer c.flights.mu.Unlock()
+				return fl.superseded
+			}, soon, time.Millisecond)
+			close(h.released)
+			require.NoError(t, <-written)
+			<-fl.done
+			requireStored(t, c, "new")
+		})
+	}
+}
+
+// A factory that begins while a write is on its way does not undo it.
+func TestFactoriesThatBeginDuringAWrite(t *testing.T) {
+	c, h := holding(t, "new")
+	written := make(chan error)
+	go func() { written <- c.Set(t.Context(), "key", []byte("new"), EntryOptions{}) }()
+	<-h.held
+	release, done := make(chan struct{}), make(chan struct{})
+	started := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, err := c.GetOrCreate(t.Context(), "key", func(context.Context) ([]byte, error) {
+			close(started)
+			<-release
+			return []byte("old"), nil
+		}, EntryOptions{})
+		assert.NoError(t, err)
+	}()
+	<-started
+	close(h.released)
+	require.NoError(t, <-written)
+	close(release)
+	<-done
+	requireStored(t, c, "new")
 }
 
 // A panic that would reach nobody is logged.

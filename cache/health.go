@@ -17,7 +17,7 @@ import (
 
 // HealthCheckName is the name of a cache's check in [HealthChecks], as the Redis
 // integration of .NET Aspire names it. That of a cache of [Keyed] has its name behind:
-// "StackExchange.Redis_sessions".
+// "StackExchange.Redis_sessions"; who opens several with [Open] has to tell theirs apart.
 const HealthCheckName = "StackExchange.Redis"
 
 // HealthChecks returns the check of the cache by its name, for [HealthHandler] with those
@@ -54,10 +54,10 @@ func (c *Cache) HealthCheck(ctx context.Context) error {
 // replicas among them, that the cluster is whole. Of a cluster the error names each server
 // that does not.
 //
-// It returns once ctx ends, which has a deadline, whatever the servers do. go-redis cannot be told to stop waiting for a reply, so a
-// goroutine may wait on: for no longer than the deadline was away at the beginning. Only
-// the list of a cluster's nodes, which go-redis fetches first, waits as the client's
-// options say.
+// It returns once ctx ends, which has a deadline, whatever the servers do. go-redis
+// cannot be told to stop waiting for a reply, so a goroutine may wait on: for no longer
+// than the deadline was away at the beginning. Only the list of a cluster's nodes, which
+// go-redis fetches first, waits as the client's options say.
 func checkServers(ctx context.Context, client redis.UniversalClient) error {
 	answers := &healthAnswers{of: map[string]error{}}
 	done := make(chan error, 1)

@@ -33,8 +33,8 @@ func (c *Cache) GetMany(ctx context.Context, keys ...string) (map[string][]byte,
 }
 
 // SetMany is [Cache.Set] for many keys, with the same options, in one round trip (of a
-// cluster: one to each node, at the same time). Each entry is written in one piece, but not all of them: an
-// error says how many were not, and wraps why the first was not.
+// cluster: one to each node, at the same time). Each entry is written in one piece, but
+// not all of them: an error says how many were not, and wraps why the first was not.
 func (c *Cache) SetMany(ctx context.Context, values map[string][]byte, opts EntryOptions) error {
 	now := c.now()
 	commands := make([]*command, 0, len(values))

@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/redisbinding/redisbinding/internal/redact"
 )
 
 // Open returns the cache that the configuration describes under a name, by the rules
@@ -32,12 +34,13 @@ import (
 // Production), and that over appsettings.json, both in the working directory if they
 // are there. Names are matched without regard to case.
 //
-// Redis is connected to with the first call (so that a cache can be opened while it
-// is down) or in the background [WithLocal], or by Open, within its ctx, when the setting DisableAutoActivation is false; with
-// abortConnect=true Open fails when nothing answers. Which client it takes never follows from
-// the number of addresses: serviceName asks sentinels, and otherwise the servers
-// are asked (INFO): whether they are a cluster, and of several which one is the primary. Failing
-// over is followed with sentinels and clusters, not among several addresses.
+// Redis is connected to with the first call (so that a cache can be opened while it is
+// down) or in the background [WithLocal], or by Open, within its ctx, when the setting
+// DisableAutoActivation is false; with abortConnect=true Open fails when nothing
+// answers. Which client it takes never follows from the number of addresses: serviceName
+// asks sentinels, and otherwise the servers are asked (INFO): whether they are a
+// cluster, and of several which one is the primary. Failing over is followed with
+// sentinels and clusters, not among several addresses.
 //
 // Mistakes are reported all at once, each as a *[ConfigurationError], before anything
 // connects. Close the cache to close the connections.
@@ -52,6 +55,9 @@ func Open(ctx context.Context, name string, opts ...Option) (*Cache, error) {
 	for _, configure := range o.configureRedis {
 		configure(at)
 	}
+	if len(at.Addrs) == 0 {
+		return nil, &ConfigurationError{Path: connectionStrings + ":" + name, Reason: noEndpoint(name)}
+	}
 	if !o.instanceGiven {
 		o.instance = settings.InstanceName
 	}
@@ -59,18 +65,31 @@ func Open(ctx context.Context, name string, opts ...Option) (*Cache, error) {
 		o.tracerProvider = nil
 	}
 	o.healthDisabled = settings.DisableHealthChecks
+	o.environ, o.configure, o.configureRedis = nil, nil, nil // may hold passwords
 	if without := connection.WithoutEffect(); len(without) > 0 {
 		o.logger.WarnContext(ctx, "cache: options without effect here", slog.String("cache", name), slog.Any("options", without))
 	}
 	c := newCache(o, connectedBy(func(ctx context.Context) (redis.UniversalClient, error) { return clientFor(ctx, at) }), serversAt(at))
 	if connection.AbortConnect() || !settings.DisableAutoActivation {
-		if err := c.HealthCheck(ctx); err != nil && connection.AbortConnect() {
+		err := c.connect(ctx)
+		switch {
+		case err == nil:
+		case connection.AbortConnect():
 			return nil, errors.Join(fmt.Errorf("cache: open %q: %w", name, err), c.Close())
-		} else if err != nil {
+		default:
 			c.warn(ctx, "Redis does not answer yet", err)
 		}
 	}
 	return c, nil
+}
+
+// connect makes the client, and says whether Redis answers.
+func (c *Cache) connect(ctx context.Context) error {
+	client, err := c.connection.client(ctx)
+	if err == nil {
+		err = client.Ping(ctx).Err()
+	}
+	return redact.Error(err)
 }
 
 // configured returns the settings of a cache, and the connection they describe.
@@ -87,15 +106,13 @@ func (o *options) configured(name string) (*Settings, *ConnectionString, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	settings, err := configuration.settings(name)
-	if err != nil {
-		return nil, nil, err
-	}
+	settings, mistakes := configuration.settings(name)
 	for _, configure := range o.configure {
 		configure(settings)
 	}
+	settings.endpointLater = len(o.configureRedis) > 0
 	connection, err := settings.connection(name)
-	return settings, connection, err
+	return settings, connection, errors.Join(mistakes, err)
 }
 
 // serversAt is serversOf for a client that is not there yet.
@@ -116,7 +133,11 @@ func clientFor(ctx context.Context, o *redis.UniversalOptions) (redis.UniversalC
 	case o.IsClusterMode:
 		return newCluster(o), nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.DialTimeout)
+	// As long as connecting and one reply may take, by go-redis's own defaults when they are not set.
+	timeouts := redis.NewClient(o.Simple())
+	most := timeouts.Options().DialTimeout + timeouts.Options().ReadTimeout
+	_ = timeouts.Close()
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	found := make([]server, len(o.Addrs))
 	var asking sync.WaitGroup
@@ -142,40 +163,50 @@ func clientFor(ctx context.Context, o *redis.UniversalOptions) (redis.UniversalC
 
 func newCluster(o *redis.UniversalOptions) redis.UniversalClient {
 	cluster := o.Cluster()
-	// The routing policies need COMMAND, which a plain user may not run, and what is sent has one key.
+	// The routing policies need COMMAND, which a plain user may not run, and what is
+	// sent has one key.
 	cluster.DisableRoutingPolicies = true
 	return redis.NewClusterClient(cluster)
 }
 
 // server is what a server has said about itself.
 type server struct {
-	addr       string
-	client     *redis.Client
-	mode, role string // of INFO; empty when it does not tell
-	err        error
+	addr              string
+	client            *redis.Client
+	runID, mode, role string // of INFO; empty when it does not tell
+	err               error
 }
 
-// askServer asks the server at an address.
-func askServer(ctx context.Context, o *redis.UniversalOptions, addr string) server {
+// askServer asks the server at an address, in one round trip.
+func askServer(ctx context.Context, o *redis.UniversalOptions, addr string) (s server) {
 	of := o.Simple()
 	of.Addr = addr
-	s := server{addr: addr, client: redis.NewClient(of)}
-	defer context.AfterFunc(ctx, func() { _ = s.client.Close() })() // go-redis minds no cancellation
-	if s.err = s.client.Ping(ctx).Err(); s.err != nil {
+	s = server{addr: addr, client: redis.NewClient(of)}
+	stop := context.AfterFunc(ctx, func() { _ = s.client.Close() }) // go-redis minds no cancellation
+	defer func() {
+		if !stop() && s.err == nil {
+			s.err = ctx.Err()
+		}
+	}()
+	pipeline := s.client.Pipeline()
+	ping := pipeline.Ping(ctx)
+	sections := []*redis.StringCmd{pipeline.Info(ctx, "server"), pipeline.Info(ctx, "replication")}
+	_, _ = pipeline.Exec(ctx)
+	if s.err = redact.Error(ping.Err()); s.err != nil {
 		return s
 	}
-	for _, section := range []string{"server", "replication"} {
-		info, err := s.client.Info(ctx, section).Result()
-		if err != nil {
-			// What is not quite Redis does not know it, and a plain user may not ask:
-			// they go by what is configured.
-			if reply := redis.Error(nil); !errors.As(err, &reply) {
-				s.err = err
-			}
+	for _, section := range sections {
+		// What is not quite Redis does not know it, and a plain user may not ask: they go
+		// by what is configured.
+		info, err := section.Result()
+		if reply := redis.Error(nil); err != nil && !errors.As(err, &reply) {
+			s.err = err
 			return s
 		}
 		for line := range strings.Lines(info) {
 			switch name, value, _ := strings.Cut(strings.TrimSpace(line), ":"); name {
+			case "run_id":
+				s.runID = value
 			case "redis_mode":
 				s.mode = value
 			case "role":
@@ -200,15 +231,19 @@ func choose(found []server) (chosen server, err error) {
 			errs = append(errs, fmt.Errorf("connect to %s: it is a sentinel: set serviceName", s.addr))
 		case s.role == "slave":
 			errs = append(errs, fmt.Errorf("connect to %s: it is a replica, which takes no writes", s.addr))
+		case s.runID != "" && s.runID == chosen.runID: // another name of it
 		default:
 			chosen, primaries = s, append(primaries, s.addr)
 		}
 	}
-	switch len(primaries) {
-	case 0:
+	switch {
+	case len(primaries) == 0:
 		return chosen, errors.Join(errs...)
-	case 1:
+	case len(primaries) == 1:
 		return chosen, nil
+	case chosen.mode == "":
+		return chosen, fmt.Errorf("%s do not tell what they are (INFO): name the one that is the cache, or set IsClusterMode in WithRedisOptions",
+			strings.Join(primaries, " and "))
 	default:
 		return chosen, fmt.Errorf("%s are neither a cluster nor replicas of each other: name the one that is the cache",
 			strings.Join(primaries, " and "))

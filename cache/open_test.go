@@ -46,6 +46,7 @@ func TestOpenFindsTheKindOfServer(t *testing.T) {
 		address    string
 	}{
 		"one":                {host(plain), &redis.Client{}, host(plain)},
+		"one, two names":     {strings.Replace(host(plain), "127.0.0.1", "localhost", 1) + "," + host(plain), &redis.Client{}, ""},
 		"in memory":          {miniredis.RunT(t).Addr(), &redis.Client{}, ""},
 		"sentinel":           {host(sentinel) + ",serviceName=" + sentinel.Metadata["sentinelMasterName"] + password + ",sentinelPassword=" + sentinel.Metadata["sentinelPassword"], &redis.Client{}, "FailoverClient"},
 		"cluster":            {host(cluster), &redis.ClusterClient{}, ""},
@@ -66,6 +67,7 @@ func TestOpenFindsTheKindOfServer(t *testing.T) {
 	}
 	other := redistest.Start(t)
 	for name, test := range map[string]struct{ connection, err string }{
+		"two in memory": {miniredis.RunT(t).Addr() + "," + miniredis.RunT(t).Addr(), "do not tell what they are (INFO): name the one that is the cache, or set IsClusterMode"},
 		"two primaries": {host(plain) + "," + other.Addr, host(plain) + " and " + other.Addr + " are neither a cluster nor replicas of each other: name the one that is the cache"},
 		"a sentinel":    {sentinel.Sentinels[0].Addr + ",password=" + sentinel.Metadata["sentinelPassword"], "it is a sentinel: set serviceName"},
 		"a replica":     {sentinel.Servers[1].Addr + password, "it is a replica, which takes no writes"},
@@ -95,7 +97,7 @@ func TestOpenWhileRedisIsDown(t *testing.T) {
 	require.ErrorContains(t, c.HealthCheck(t.Context()), "cache: health: connect to "+server.Addr)
 
 	_, err = Open(t.Context(), "cache", WithEnvironment([]string{environ[0] + ",abortConnect=true"}))
-	require.ErrorContains(t, err, `cache: open "cache": cache: health: connect to `+server.Addr)
+	require.ErrorContains(t, err, `cache: open "cache": connect to `+server.Addr)
 
 	logger, log := testLogger()
 	open(t, "cache", append(environ, "Aspire__StackExchange__Redis__DisableAutoActivation=false"), WithLogger(logger))
@@ -188,7 +190,10 @@ func TestOpenMistakes(t *testing.T) {
 		opts    []Option
 		errs    []string
 	}{
-		"nothing": {nil, nil, []string{"ConnectionStrings:cache", "ConnectionStrings__cache", "Aspire:StackExchange:Redis:cache:ConnectionString", "Aspire__StackExchange__Redis__cache__ConnectionString"}},
+		"two places": {[]string{"ConnectionStrings__cache=localhost,flibble=1", "Aspire__StackExchange__Redis__DisableTracing=maybe"}, nil, []string{
+			"cache: ConnectionStrings:cache: Keyword 'flibble' is not supported.", "Aspire:StackExchange:Redis:DisableTracing: takes true or false"}},
+		"no address": {[]string{"ConnectionStrings__cache=localhost"}, []Option{WithRedisOptions(func(o *redis.UniversalOptions) { o.Addrs = nil })}, []string{"ConnectionStrings__cache"}},
+		"nothing":    {nil, nil, []string{"ConnectionStrings:cache", "ConnectionStrings__cache", "Aspire:StackExchange:Redis:cache:ConnectionString", "Aspire__StackExchange__Redis__cache__ConnectionString"}},
 		"keyword": {[]string{"ConnectionStrings__cache=localhost,flibble=1,syncTimeout=ten"}, nil, []string{
 			"Keyword 'flibble' is not supported.", "Keyword 'SyncTimeout' requires an integer value; the value 'ten' is not recognised."}},
 		"option": {[]string{"ConnectionStrings__cache=localhost", "Aspire__StackExchange__Redis__ConfigurationOptions__ConectTimeout=1"}, nil, []string{
@@ -203,6 +208,50 @@ func TestOpenMistakes(t *testing.T) {
 				assert.ErrorContains(t, err, text)
 			}
 		})
+	}
+}
+
+// Inline functions may say all by themselves, go-redis's own defaults included.
+func TestOpenWithRedisOptionsAlone(t *testing.T) {
+	cluster := redistest.Cluster(t)
+	for name, options := range map[string]redis.UniversalOptions{
+		"one":     {Addrs: []string{redistest.Plain(t).Servers[0].Addr}},
+		"cluster": {Addrs: []string{cluster.Servers[0].Addr}, IsClusterMode: true},
+	} {
+		c := open(t, "cache", nil, WithSettings(nil), WithRedisOptions(nil), WithRedisOptions(func(o *redis.UniversalOptions) { *o = options }))
+		requireWorks(t, c)
+		client, err := c.connection.client(t.Context())
+		require.NoError(t, err)
+		_, isCluster := client.(*redis.ClusterClient)
+		assert.Equal(t, options.IsClusterMode, isCluster, name)
+	}
+}
+
+// Sentinels that do not know the primary are an error of every call.
+func TestSentinelsWithoutThePrimary(t *testing.T) {
+	setup := redistest.Sentinel(t)
+	c := open(t, "cache", []string{"ConnectionStrings__cache=" + setup.Metadata["redisHost"] + ",serviceName=nope,connectRetry=0,sentinelPassword=" +
+		setup.Metadata["sentinelPassword"] + ",password=" + setup.Metadata["redisPassword"]})
+	ctx := t.Context()
+	for name, err := range map[string]error{
+		"Get":         func() error { _, _, err := c.Get(ctx, "key"); return err }(),
+		"GetMany":     func() error { _, err := c.GetMany(ctx, "key", "other"); return err }(),
+		"Set":         c.Set(ctx, "key", nil, EntryOptions{}),
+		"SetMany":     c.SetMany(ctx, map[string][]byte{"key": nil, "other": nil}, EntryOptions{}),
+		"Refresh":     c.Refresh(ctx, "key"),
+		"Remove":      c.Remove(ctx, "key"),
+		"RemoveByTag": c.RemoveByTag(ctx, "tag"),
+		"HealthCheck": c.HealthCheck(ctx),
+	} {
+		assert.ErrorContains(t, err, "sentinels", name)
+	}
+}
+
+// What prints a cache prints no password.
+func TestCachesPrintNoSecret(t *testing.T) {
+	c := open(t, "cache", []string{"ConnectionStrings__cache=localhost,password=hunter2"})
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		assert.NotContains(t, fmt.Sprintf(verb, c), "hunter2")
 	}
 }
 
@@ -225,7 +274,7 @@ func TestKeyed(t *testing.T) {
 	ctx := t.Context()
 	chat, err := k.Cache(ctx, "chat")
 	require.NoError(t, err)
-	again, err := k.Cache(ctx, "chat")
+	again, err := k.Cache(ctx, "CHAT")
 	require.NoError(t, err)
 	assert.Same(t, chat, again)
 	_, err = k.Cache(ctx, "unknown")
@@ -264,4 +313,28 @@ func TestKeyed(t *testing.T) {
 	}
 	_, err = k.Cache(ctx, "chat")
 	assert.ErrorIs(t, err, ErrClosed)
+}
+
+// Waiting for somebody else who opens the cache ends with the context, and with Close.
+func TestKeyedWhileOneIsOpened(t *testing.T) {
+	server := redistest.Start(t)
+	server.Pause()
+	defer server.Resume()
+	k := NewKeyed(WithEnvironment([]string{"ConnectionStrings__cache=" + server.Addr + ",abortConnect=true"}))
+	opened := make(chan error)
+	go func() {
+		_, err := k.Cache(context.Background(), "cache")
+		opened <- err
+	}()
+	require.Eventually(t, func() bool {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		return k.caches["cache"] != nil && len(k.caches["cache"].opening) == 1
+	}, soon, time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := k.Cache(ctx, "cache")
+	require.ErrorIs(t, err, context.Canceled)
+	require.NoError(t, k.Close())
+	require.ErrorIs(t, <-opened, ErrClosed)
 }

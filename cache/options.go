@@ -79,9 +79,10 @@ func WithClock(now func() time.Time) Option {
 }
 
 // WithLogger sets where the cache logs, overriding the default: nowhere. It logs, as
-// warnings, what GetOrCreate has done without: Redis, a key or a value that is too long, an
-// entry it could not read; a panic of a factory that nobody waits for; and, for [WithLocal], that changes cannot be followed. Never a key,
-// a value or a secret. A nil logger is the default.
+// warnings, what GetOrCreate has done without: Redis, a key or a value that is too long,
+// an entry it could not read; a panic of a factory that nobody waits for; and, for
+// [WithLocal], that changes cannot be followed. Never a key, a value or a secret. A nil
+// logger is the default.
 func WithLogger(logger *slog.Logger) Option {
 	return func(o *options) {
 		if logger != nil {
@@ -126,11 +127,10 @@ func WithDefaultExpiration(d time.Duration) Option {
 	}
 }
 
-// WithLocal keeps what was read from Redis in process, too, for [Cache.GetOrCreate]:
-// up to size bytes (keys, values, tags, and some 200 bytes for each entry; what typed values take
-// beside that is not counted), for as long as
-// [EntryOptions.LocalExpiration] says and never longer than Redis keeps the entry. 0
-// is the default: nothing.
+// WithLocal keeps what was read from Redis in process, too, for [Cache.GetOrCreate]: up
+// to size bytes (keys, values, tags, and some 200 bytes for each entry; what typed
+// values take beside that is not counted), for as long as [EntryOptions.LocalExpiration]
+// says and never longer than Redis keeps the entry. 0 is the default: nothing.
 //
 // Redis tells the cache of every key that is changed by anybody, .NET included
 // (CLIENT TRACKING in broadcasting mode, Redis 6 or later: one connection to each primary,

@@ -15,17 +15,25 @@ type opening struct {
 }
 
 // WithSettings changes the settings of [Open] after the configuration has been read,
-// as the delegate configureSettings of .NET Aspire does. It may be given more than once.
+// as the delegate configureSettings of .NET Aspire does. It may be given more than once; nil is none.
 func WithSettings(configure func(*Settings)) Option {
-	return func(o *options) { o.configure = append(o.configure, configure) }
+	return func(o *options) {
+		if configure != nil {
+			o.configure = append(o.configure, configure)
+		}
+	}
 }
 
 // WithRedisOptions changes the options of the client that [Open] makes, after all else
 // has been applied to them, as the delegate configureOptions of .NET Aspire does. Setting
 // IsClusterMode or MasterName says what kind of Redis it is. It may be given more than
-// once, and is called by Open, once.
+// once, and is called by Open, once; nil is none.
 func WithRedisOptions(configure func(*redis.UniversalOptions)) Option {
-	return func(o *options) { o.configureRedis = append(o.configureRedis, configure) }
+	return func(o *options) {
+		if configure != nil {
+			o.configureRedis = append(o.configureRedis, configure)
+		}
+	}
 }
 
 // WithAppSettings sets the path of the appsettings.json that [Open] reads, which then has

@@ -43,40 +43,35 @@ func TestManyCallers(t *testing.T) {
 	}
 }
 
-// A Set whose context ends while Redis is silent is not carried out behind a later one's
+// A Set whose context ends before it was sent is not carried out behind a later one's
 // back, and what it would have written may be changed at once.
 func TestAbandonedWrites(t *testing.T) {
-	server := redistest.Start(t)
-	client := redis.NewClient(&redis.Options{Addr: server.Addr, ReadTimeout: time.Minute})
-	t.Cleanup(func() { _ = client.Close() })
-	c := newTestCache(t, client)
-	for range 10 { // connections and scripts are there
-		require.NoError(t, c.Set(t.Context(), "other", nil, EntryOptions{}))
-	}
+	c, h := holding(t, "abandoned")
 	c.pipelining.underWay.Add(mostAlone)
-	require.NoError(t, c.Set(t.Context(), "key", nil, EntryOptions{}))
 	value := []byte("abandoned")
-	server.Pause()
 	ctx, cancel := context.WithCancel(t.Context())
 	abandoned := make(chan error)
 	go func() { abandoned <- c.Set(ctx, "key", value, EntryOptions{}) }()
-	require.Eventually(t, func() bool { return c.pipelining.underWay.Load() > mostAlone }, soon, time.Millisecond)
+	<-h.held
 	cancel()
 	require.ErrorIs(t, <-abandoned, context.Canceled)
 	for i := range value {
 		value[i] = 'X' // or the race detector speaks
 	}
 	c.pipelining.underWay.Add(-mostAlone) // nobody else is there: later ones could go alone
-	later := make(chan error)
-	large := make([]byte, 2*pipelinedLargest)
-	go func() { later <- c.Set(t.Context(), "key", large, EntryOptions{}) }()
-	require.Eventually(t, func() bool { return c.pipelining.underWay.Load() > 0 }, soon, time.Millisecond)
-	server.Resume()
-	require.NoError(t, <-later)
+	written := make(chan error)
+	go func() {
+		written <- c.SetMany(t.Context(), map[string][]byte{"key": []byte("new"), "other": nil}, EntryOptions{})
+	}()
+	select {
+	case err := <-written:
+		t.Error("it has overtaken the abandoned one", err)
+	case <-time.After(100 * time.Millisecond): // as long as it cannot
+	}
+	close(h.released)
+	require.NoError(t, <-written)
 	require.Eventually(t, func() bool { return c.pipelining.abandoned.Load() == 0 }, soon, time.Millisecond)
-	got, _, err := c.Get(t.Context(), "key")
-	require.NoError(t, err)
-	assert.Len(t, got, len(large))
+	requireStored(t, c, "new")
 }
 
 // An error of a pipeline as a whole is one of each command in it.

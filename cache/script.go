@@ -154,11 +154,12 @@ func hasSliding(fields any) bool {
 // run sends commands in one round trip, and those again that have to be. The error
 // is that of the first that failed; each has its own.
 func (c *Cache) run(ctx context.Context, commands ...*command) error {
+	ctx, op := c.start(ctx, commands)
 	client, err := c.connection.client(ctx)
 	if err != nil {
+		op.End(err)
 		return err
 	}
-	ctx, op := c.start(ctx, commands)
 	for _, cmd := range commands {
 		cmd.prepare(ctx, false)
 	}
@@ -177,13 +178,17 @@ func (c *Cache) run(ctx context.Context, commands ...*command) error {
 			err = failed
 		}
 	}
+	if errors.Is(err, redis.ErrClosed) && c.connection.closed.Load() {
+		err = ErrClosed
+	}
 	op.End(err)
 	return err
 }
 
-// err is why the command has failed; that there is no entry is no failure.
+// err is why the command has failed; that there is no entry is no failure. An error
+// that wraps redis.Nil, as that of sentinels that do not know the primary, is one.
 func (c *command) err() error {
-	if err := c.cmd.Err(); !errors.Is(err, redis.Nil) {
+	if err := c.cmd.Err(); err != redis.Nil { //nolint:errorlint // see above
 		return redact.Error(err)
 	}
 	return nil

@@ -16,6 +16,8 @@ const (
 	settingsSection   = "Aspire:StackExchange:Redis"
 	connectionStrings = "ConnectionStrings"
 	optionsSection    = "ConfigurationOptions"
+
+	connectionStringName = "ConnectionString"
 )
 
 // Defaults of [Settings].
@@ -53,12 +55,16 @@ type Settings struct {
 	// win over the same keyword of ConnectionString. Default empty.
 	ConfigurationOptions map[string]string
 
-	// origins says where the ConfigurationOptions come from, by their names there.
+	// origins says where the ConfigurationOptions come from, by their names there, and
+	// the ConnectionString.
 	origins map[string]configured
+	// endpointLater says that somebody may still set one.
+	endpointLater bool
 }
 
-// settings reads the settings of the cache called name. Every mistake is
-// reported, each as a *[ConfigurationError], joined with errors.Join.
+// settings reads the settings of the cache called name, those that could be read also
+// when there is an error. Every mistake is reported, each as a *[ConfigurationError], joined
+// with errors.Join.
 func (c configuration) settings(name string) (*Settings, error) {
 	r := settingsReader{c: c, s: &Settings{
 		DisableHealthChecks:   DefaultDisableHealthChecks,
@@ -72,13 +78,10 @@ func (c configuration) settings(name string) (*Settings, error) {
 		r.section(settingsSection + ":" + name)
 		// An empty one, as an unset variable of a composed environment is, is none.
 		if value, _ := c.get(connectionStrings + ":" + name); value != "" {
-			r.s.ConnectionString = value
+			r.connectionString(connectionStrings+":"+name, value)
 		}
 	}
-	if len(r.errs) > 0 {
-		return nil, errors.Join(r.errs...)
-	}
-	return r.s, nil
+	return r.s, errors.Join(r.errs...)
 }
 
 // settingsReader is one run of settings.
@@ -112,7 +115,7 @@ func (r *settingsReader) section(section string) {
 
 // scalarNames are the names of the settings that are one value.
 var scalarNames = []string{
-	"ConnectionString", "InstanceName", "DisableHealthChecks", "DisableTracing", "DisableAutoActivation",
+	connectionStringName, "InstanceName", "DisableHealthChecks", "DisableTracing", "DisableAutoActivation",
 }
 
 func (r *settingsReader) scalar(section, name, value string) {
@@ -120,7 +123,7 @@ func (r *settingsReader) scalar(section, name, value string) {
 	switch strings.ToLower(name) {
 	case "connectionstring":
 		if value != "" {
-			r.s.ConnectionString = value
+			r.connectionString(section+":"+connectionStringName, value)
 		}
 		return
 	case "instancename":
@@ -152,6 +155,11 @@ func (r *settingsReader) scalar(section, name, value string) {
 	*flag = v
 }
 
+func (r *settingsReader) connectionString(path, value string) {
+	r.s.ConnectionString = value
+	r.s.origins[connectionStringName] = configured{path, value}
+}
+
 func didYouMean(nearest string) string {
 	if nearest == "" {
 		return ""
@@ -174,7 +182,13 @@ func (r *settingsReader) option(section, name, value string) {
 // mistake in them is reported, as [ParseConnectionString] does; no endpoint is one.
 func (s *Settings) connection(name string) (*ConnectionString, error) {
 	c, errs := parseConnectionString(s.ConnectionString)
-	missing := len(c.endpoints) == 0 && len(errs) == 0 // and not just misspelt
+	for _, err := range errs {
+		var mistake *ConfigurationError
+		if errors.As(err, &mistake) {
+			mistake.Path = s.connectionPath()
+		}
+	}
+	missing := len(c.endpoints) == 0 && len(errs) == 0 && !s.endpointLater // and not just misspelt
 	fail := func(path, reason string) {
 		errs = append(errs, &ConfigurationError{Path: path, Reason: reason})
 	}
@@ -206,6 +220,14 @@ func (s *Settings) connection(name string) (*ConnectionString, error) {
 		return nil, errors.Join(errs...)
 	}
 	return c, nil
+}
+
+// connectionPath says where the connection string comes from.
+func (s *Settings) connectionPath() string {
+	if origin := s.origins[connectionStringName]; origin.path != "" && origin.value == s.ConnectionString {
+		return origin.path
+	}
+	return connectionStringName // the application's
 }
 
 // noEndpoint names both places where a connection string may be.

@@ -127,8 +127,8 @@ func TestConnectionErrors(t *testing.T) {
 	s.ConfigurationOptions["Flibble"] = "hunter2"
 	_, err = s.connection("cache")
 	assert.EqualError(t, err, strings.Join([]string{
-		"cache: connection string: Endpoint 'localhost:x' is not recognised: the port of an endpoint is a number from 1 to 65535.",
-		"cache: connection string: Keyword 'flibble' is not supported.",
+		"cache: ConnectionStrings:cache: Endpoint 'localhost:x' is not recognised: the port of an endpoint is a number from 1 to 65535.",
+		"cache: ConnectionStrings:cache: Keyword 'flibble' is not supported.",
 		"cache: ConfigurationOptions:AsyncTimeout: Keyword 'AsyncTimeout' has a minimum value of '1'; the value '0' is not permitted.",
 		"cache: Aspire:StackExchange:Redis:cache:ConfigurationOptions:ConnectTimeout: Keyword 'ConnectTimeout' has a minimum value of '1'; the value '0' is not permitted.",
 		"cache: ConfigurationOptions:Flibble: is not known",

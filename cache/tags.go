@@ -37,8 +37,9 @@ func isTag(tag string) bool {
 // written is when the tag was removed, which is kept for 1000 days.
 //
 // It goes by the clocks of the nodes: one whose clock is behind may take an entry
-// written after the removal for one from before it, or the other way round. It is one round trip. Errors: [ErrTag];
-// errors of Redis are always returned, as then no other node knows.
+// written after the removal for one from before it, or the other way round. It is one
+// round trip. Errors: [ErrTag]; errors of Redis are always returned, as then no other
+// node knows.
 func (c *Cache) RemoveByTag(ctx context.Context, tags ...string) error {
 	now := c.now()
 	commands := make([]*command, 0, len(tags))

@@ -93,6 +93,8 @@ func TestSlotThatMovesToAnEmptyNode(t *testing.T) {
 		}
 	}
 	require.NotNil(t, source)
+	c := newLocalCache(t, universal(t, setup))
+	require.NoError(t, c.Set(ctx, key, []byte("old"), EntryOptions{}))
 	slot, sourceID, extraID := source.Do(t, "CLUSTER", "KEYSLOT", key), source.Do(t, "CLUSTER", "MYID"), extra.Do(t, "CLUSTER", "MYID")
 	source.Do(t, "CLUSTER", "MEET", host, port)
 	require.Eventually(t, func() bool {
@@ -105,8 +107,6 @@ func TestSlotThatMovesToAnEmptyNode(t *testing.T) {
 		return strings.Contains(extra.Do(t, "CLUSTER", "INFO").(string), "cluster_state:ok")
 	}, time.Minute, 10*time.Millisecond, "the node does not join")
 
-	c := newLocalCache(t, universal(t, setup))
-	require.NoError(t, c.Set(ctx, key, []byte("old"), EntryOptions{}))
 	extra.Do(t, "CLUSTER", "SETSLOT", slot, "IMPORTING", sourceID)
 	source.Do(t, "CLUSTER", "SETSLOT", slot, "MIGRATING", extraID)
 	source.Do(t, "MIGRATE", host, port, key, 0, 5000)
