@@ -60,7 +60,7 @@ func newLocal(c *Cache) *local {
 	settings := &otter.Options[string, *kept]{
 		MaximumWeight: c.localSize,
 		Weigher: func(key string, k *kept) uint32 {
-			return uint32(min(k.size(key), 1<<32-1))
+			return uint32(min(k.size(key), 1<<32-1)) //nolint:gosec // no more than that
 		},
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, *kept]) time.Duration { return e.Value.ttl }),
 		Logger:           &otter.NoopLogger{},
