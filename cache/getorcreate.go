@@ -15,13 +15,14 @@ import (
 // GetOrCreate returns the value of a key: what is kept in process ([WithLocal]), else
 // what is in Redis, else what the factory makes, which it stores there.
 //
-//   - However many call for one key at the same time, with the same flags, one of them asks Redis
-//     and one factory is called in this process. Each leaves when its own context ends. The factory's context holds what the
-//     first caller's holds, and ends when all have left, or with [Cache.Close].
+//   - However many call for one key at the same time, with the same flags, one of them
+//     asks Redis and one factory is called in this process. Each leaves when its own
+//     context ends. The factory's context holds what the first caller's holds, and ends
+//     when all have left, or with [Cache.Close].
 //   - The factory's value is stored before GetOrCreate returns, and returned to each
-//     caller as a copy of its own. A nil value is an empty one. An error of the factory's is returned
-//     as it is and stores nothing. A panic in the factory is one in all callers: a
-//     *[PanicError]. A factory that asks for its own key gets an error.
+//     caller as a copy of its own. A nil value is an empty one. An error of the factory's
+//     is returned as it is and stores nothing. A panic in the factory is one in all
+//     callers: a *[PanicError]. A factory that asks for its own key gets an error.
 //   - When Redis fails the factory is called, and its value returned, unless [WithRedisRequired].
 //   - A value longer than [WithMaximumPayload] is returned and not stored. With a key
 //     that is too long ([WithMaximumKeyLength]), blank, has control characters, is not
