@@ -28,8 +28,8 @@
 // error's text, which the caller must have freed of secrets; no event repeats it.
 //
 // A call of a cache's factory is no call of a database: its span is of kind internal,
-// named "cache factory", and has of all these attributes only error.type; and
-// redisbinding.cache.name, if the cache has one: see [Config.Cache].
+// named "cache factory", and has of all these attributes only error.type, and no text
+// of an error, which is the application's; and redisbinding.cache.name, if the cache has one: see [Config.Cache].
 //
 // # Metrics
 //
