@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -24,6 +25,7 @@ type Cache struct {
 	recorder   *telemetry.Recorder
 	local      *local // nil without [WithLocal]
 	flights    flights
+	warned     atomic.Int64 // when it was last logged that Redis fails, in Unix nanoseconds
 	stats      stats
 }
 
@@ -179,6 +181,14 @@ func (c *Cache) writing(key string, value []byte, opts *EntryOptions, now time.T
 	write := &command{script: setScript, key: c.instance + key, args: args}
 	c.natures.saw(write.key, ends.sliding != none)
 	return write, nil
+}
+
+// warnOfRedis logs that Redis fails, at most once a minute: every call finds out.
+func (c *Cache) warnOfRedis(ctx context.Context, what string, err error) {
+	now, last := time.Now().UnixNano(), c.warned.Load()
+	if now-last >= int64(time.Minute) && c.warned.CompareAndSwap(last, now) {
+		c.warn(ctx, what, err)
+	}
 }
 
 // warn logs what has not kept a call from being carried out.

@@ -96,7 +96,7 @@ func (c *Cache) getOrCreate(ctx context.Context, fl *flight, key string, factory
 			return nil, fmt.Errorf("cache: get or create: %w", err)
 		case err != nil:
 			c.stats.misses.Add(1)
-			c.warn(ctx, "GetOrCreate does without Redis", err)
+			c.warnOfRedis(ctx, "GetOrCreate does without Redis", err)
 			opts.Flags |= DisableDistributedCacheWrite // it would most likely fail, too, and take its time
 		}
 	}
@@ -156,18 +156,20 @@ func (c *Cache) create(ctx context.Context, fl *flight, key string, factory func
 	}
 	now := c.now()
 	write, err := c.writing(key, value, opts, now, made)
-	if err == nil {
-		// It ends by itself: a Set that waits for it must not be overtaken by it.
-		err = c.flights.store(fl, func() error { return c.run(context.WithoutCancel(ctx), write) })
-		if c.local != nil {
-			c.local.invalidate(key) // with other flags the old value may have been kept
-		}
-		if err != nil && c.required {
-			return nil, fmt.Errorf("cache: get or create: %w", err)
-		}
-	} // or else its time has come while the factory ran
-	if err != nil {
+	if err != nil { // its time has come while the factory ran
 		c.warn(ctx, "GetOrCreate did not store a value", err)
+		return value, nil
+	}
+	// It ends by itself: a Set that waits for it must not be overtaken by it.
+	err = c.flights.store(fl, func() error { return c.run(context.WithoutCancel(ctx), write) })
+	if c.local != nil {
+		c.local.invalidate(key) // with other flags the old value may have been kept
+	}
+	if err != nil && c.required {
+		return nil, fmt.Errorf("cache: get or create: %w", err)
+	}
+	if err != nil {
+		c.warnOfRedis(ctx, "GetOrCreate did not store a value", err)
 	}
 	return value, nil
 }

@@ -79,8 +79,8 @@ func WithClock(now func() time.Time) Option {
 }
 
 // WithLogger sets where the cache logs, overriding the default: nowhere. It logs, as
-// warnings, what GetOrCreate has done without: Redis, a key or a value that is too long,
-// an entry it could not read; a panic of a factory that nobody waits for; and, for
+// warnings, what GetOrCreate has done without: Redis (at most once a minute), a key or a
+// value that is too long, an entry it could not read; a panic of a factory that nobody waits for; and, for
 // [WithLocal], that changes cannot be followed. Never a key, a value or a secret. A nil
 // logger is the default.
 func WithLogger(logger *slog.Logger) Option {
