@@ -42,12 +42,15 @@ type warm interface {
 // hitsTimed is how many calls are timed together that do not reach Redis.
 const hitsTimed = 100
 
+// localRounds is how many times more rounds such calls have.
+const localRounds = 3
+
 // localSettings are the settings for such calls: what takes next to no time needs shorter
 // turns, and, as whatever else the machine does shows more, more of them.
 func localSettings(s settings) settings {
 	s.slice /= 5
 	s.warmUp /= 2
-	s.rounds *= 3
+	s.rounds *= localRounds
 	return s
 }
 
