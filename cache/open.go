@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -193,6 +194,9 @@ func askServer(ctx context.Context, o *redis.UniversalOptions, addr string) (s s
 	sections := []*redis.StringCmd{pipeline.Info(ctx, "server"), pipeline.Info(ctx, "replication")}
 	_, _ = pipeline.Exec(ctx)
 	if s.err = redact.Error(ping.Err()); s.err != nil {
+		if errors.Is(s.err, io.EOF) && o.TLSConfig == nil {
+			s.err = fmt.Errorf("%w (if the server speaks TLS, set ssl=true)", s.err)
+		}
 		return s
 	}
 	for _, section := range sections {

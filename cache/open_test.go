@@ -71,6 +71,7 @@ func TestOpenFindsTheKindOfServer(t *testing.T) {
 		"two primaries": {host(plain) + "," + other.Addr, host(plain) + " and " + other.Addr + " are neither a cluster nor replicas of each other: name the one that is the cache"},
 		"a sentinel":    {sentinel.Sentinels[0].Addr + ",password=" + sentinel.Metadata["sentinelPassword"], "it is a sentinel: set serviceName"},
 		"a replica":     {sentinel.Servers[1].Addr + password, "it is a replica, which takes no writes"},
+		"TLS":           {host(redistest.TLS(t)), "EOF (if the server speaks TLS, set ssl=true)"},
 		"nobody":        {"127.0.0.1:1,127.0.0.1:2,connectRetry=0", "connect to 127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused\nconnect to 127.0.0.1:2: "},
 		"who may not":   {sentinel.Servers[0].Addr, "NOAUTH"},
 	} {
