@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -119,15 +118,14 @@ func clusterIsWhole(ctx context.Context, node *redis.Client) error {
 	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(info) {
-		if state, found := strings.CutPrefix(strings.TrimSpace(line), "cluster_state:"); found {
-			if state == "ok" {
-				return nil
-			}
-			return fmt.Errorf("it says cluster_state:%s", state)
-		}
+	switch state := infoField(info, "cluster_state"); state {
+	case "ok":
+		return nil
+	case "":
+		return errors.New("it does not say cluster_state")
+	default:
+		return fmt.Errorf("it says cluster_state:%s", state)
 	}
-	return errors.New("it does not say cluster_state")
 }
 
 // errNoAnswer is of a server that is still being asked.

@@ -134,12 +134,6 @@ func clientFor(ctx context.Context, o *redis.UniversalOptions) (redis.UniversalC
 	case o.IsClusterMode:
 		return newCluster(o), nil
 	}
-	// As long as connecting and one reply may take, by go-redis's own defaults when they are not set.
-	timeouts := redis.NewClient(o.Simple())
-	most := timeouts.Options().DialTimeout + timeouts.Options().ReadTimeout
-	_ = timeouts.Close()
-	ctx, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
 	found := make([]server, len(o.Addrs))
 	var asking sync.WaitGroup
 	for i, addr := range o.Addrs {
@@ -183,6 +177,10 @@ func askServer(ctx context.Context, o *redis.UniversalOptions, addr string) (s s
 	of := o.Simple()
 	of.Addr = addr
 	s = server{addr: addr, client: redis.NewClient(of)}
+	// As long as connecting and one reply may take, by go-redis's own defaults when they are not set.
+	timeouts := s.client.Options()
+	ctx, cancel := context.WithTimeout(ctx, timeouts.DialTimeout+timeouts.ReadTimeout)
+	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = s.client.Close() }) // go-redis minds no cancellation
 	defer func() {
 		if !stop() && s.err == nil {
@@ -202,22 +200,13 @@ func askServer(ctx context.Context, o *redis.UniversalOptions, addr string) (s s
 	for _, section := range sections {
 		// What is not quite Redis does not know it, and a plain user may not ask: they go
 		// by what is configured.
-		info, err := section.Result()
-		if reply := redis.Error(nil); err != nil && !errors.As(err, &reply) {
+		if reply, err := redis.Error(nil), section.Err(); err != nil && !errors.As(err, &reply) {
 			s.err = err
 			return s
 		}
-		for line := range strings.Lines(info) {
-			switch name, value, _ := strings.Cut(strings.TrimSpace(line), ":"); name {
-			case "run_id":
-				s.runID = value
-			case "redis_mode":
-				s.mode = value
-			case "role":
-				s.role = value
-			}
-		}
 	}
+	info := sections[0].Val() + "\n" + sections[1].Val()
+	s.runID, s.mode, s.role = infoField(info, "run_id"), infoField(info, "redis_mode"), infoField(info, "role")
 	return s
 }
 
