@@ -50,9 +50,6 @@ func newCache(o options, to *connection, at servers) *Cache {
 	if err := c.record(at); err != nil {
 		c.warn(context.Background(), "not all is recorded", err)
 	}
-	if c.local != nil {
-		c.local.tracker.start()
-	}
 	return c
 }
 
@@ -135,7 +132,7 @@ func (c *Cache) Remove(ctx context.Context, key string) error {
 // overwriting makes this process see a write of its own keys at once: factories
 // under way for them do not store their values, and nothing is kept in process.
 func (c *Cache) overwriting(ctx context.Context, keys []string, write func() error) error {
-	forget := func(ctx context.Context) error {
+	forget := func() error {
 		var errs []error
 		for _, key := range keys {
 			errs = append(errs, c.flights.supersede(ctx, key))
@@ -145,12 +142,12 @@ func (c *Cache) overwriting(ctx context.Context, keys []string, write func() err
 		}
 		return errors.Join(errs...)
 	}
-	err := forget(ctx)
+	err := forget()
 	if err == nil {
 		err = write()
 	}
 	// What calls have found in between is the old value, and after an error nobody knows.
-	return errors.Join(err, forget(ctx))
+	return errors.Join(err, forget())
 }
 
 // writing returns the command that writes an entry which was made at a moment, in
@@ -171,10 +168,11 @@ func (c *Cache) writing(key string, value []byte, opts *EntryOptions, now time.T
 	if err != nil {
 		return nil, err
 	}
-	args := []any{decimal(ends.absolute), decimal(ends.sliding), value, decimal(ends.ttl(ticksOf(now)))}
+	at := ticksOf(now)
+	args := []any{decimal(ends.absolute), decimal(ends.sliding), value, decimal(ends.ttl(at))}
 	switch {
 	case c.hybrid:
-		args[2] = encodeHybrid(key, value, opts.Tags, made, ends.lifetime(ticksOf(now)))
+		args[2] = encodeHybrid(key, value, opts.Tags, made, ends.lifetime(at))
 	case len(opts.Tags) > 0:
 		args = append(args, encodeTags(made, opts.Tags))
 	}

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -68,7 +69,7 @@ func keptAs[T any](codec Codec, k *kept) (T, error) {
 	}
 	data := k.value
 	if _, raw := any(&data).(*T); raw { // the caller's own
-		data = append(make([]byte, 0, len(data)), data...)
+		data = bytes.Clone(data)
 	}
 	value, err := decode[T](codec, data)
 	if err == nil && canShare(reflect.TypeFor[T]()) {

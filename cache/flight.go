@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -130,10 +131,10 @@ func (f *flights) find(key string, flags Flags) *flight {
 
 // copy returns the value for one caller, who may change it.
 func (fl *flight) copy() []byte {
-	if fl.value == nil || fl.joined == 1 && !fl.kept {
+	if fl.joined == 1 && !fl.kept {
 		return fl.value
 	}
-	return append(make([]byte, 0, len(fl.value)), fl.value...)
+	return bytes.Clone(fl.value)
 }
 
 // fly does the work.

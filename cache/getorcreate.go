@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,7 +39,7 @@ func (c *Cache) GetOrCreate(ctx context.Context, key string, factory func(contex
 		return nil, err
 	}
 	if k := c.kept(key, &opts); k != nil {
-		return append(make([]byte, 0, len(k.value)), k.value...), nil
+		return bytes.Clone(k.value), nil
 	}
 	return c.join(ctx, key, factory, nil, opts)
 }
@@ -60,7 +61,7 @@ func (c *Cache) join(ctx context.Context, key string, factory func(context.Conte
 	}
 	if err := c.checkKey(key); err != nil {
 		c.warn(ctx, "GetOrCreate called the factory without the cache", err)
-		opts.Flags |= DisableDistributedCacheRead | DisableDistributedCacheWrite | DisableLocalCacheWrite
+		opts.Flags |= DisableDistributedCacheWrite
 		return c.create(ctx, nil, key, factory, &opts)
 	}
 	opts.Tags = slices.Clone(opts.Tags) // the caller may be gone before they are used

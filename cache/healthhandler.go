@@ -122,7 +122,6 @@ func (s timeSpan) MarshalText() ([]byte, error) {
 	if days := d / (24 * time.Hour); days > 0 {
 		text = fmt.Appendf(text, "%d.", days)
 	}
-	const tick = 100 * time.Nanosecond
 	return fmt.Appendf(text, "%02d:%02d:%02d.%07d",
 		d/time.Hour%24, d/time.Minute%60, d/time.Second%60, d%time.Second/tick), nil
 }

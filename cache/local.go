@@ -69,7 +69,7 @@ func newLocal(c *Cache) *local {
 		settings.Clock = clock(c.now)
 	}
 	l.entries = otter.Must(settings)
-	l.tracker = newTracker(c, l)
+	l.tracker = startTracker(c, l)
 	return l
 }
 

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"sync/atomic"
@@ -116,7 +117,7 @@ func (c *command) copyValue() {
 	args := c.cmd.Args()
 	for i, arg := range args {
 		if value, ok := arg.([]byte); ok {
-			args[i] = append([]byte{}, value...)
+			args[i] = bytes.Clone(value)
 		}
 	}
 }

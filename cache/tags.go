@@ -41,25 +41,28 @@ func isTag(tag string) bool {
 // round trip. Errors: [ErrTag]; errors of Redis are always returned, as then no other
 // node knows.
 func (c *Cache) RemoveByTag(ctx context.Context, tags ...string) error {
+	if len(tags) == 0 {
+		return nil
+	}
 	now := c.now()
-	commands := make([]*command, 0, len(tags))
-	for _, tag := range tags {
+	ends, err := (&EntryOptions{AbsoluteExpirationRelativeToNow: tagExpiration}).expiry(now)
+	if err != nil {
+		return err
+	}
+	at := ticksOf(now)
+	args := []any{
+		decimal(ends.absolute), decimal(ends.sliding),
+		binary.LittleEndian.AppendUint64(nil, uint64(at)), //nolint:gosec // no clock is before the year 1
+		decimal(ends.ttl(at)),
+	}
+	commands := make([]*command, len(tags))
+	for i, tag := range tags {
 		if !isTag(tag) {
 			return ErrTag
 		}
-		ends, err := (&EntryOptions{AbsoluteExpirationRelativeToNow: tagExpiration}).expiry(now)
-		if err != nil {
-			return err
-		}
-		at := binary.LittleEndian.AppendUint64(nil, uint64(ticksOf(now))) //nolint:gosec // no clock is before the year 1
-		commands = append(commands, &command{script: removeTagScript, key: c.instance + tagPrefix + tag, args: []any{
-			decimal(ends.absolute), decimal(ends.sliding), at, decimal(ends.ttl(ticksOf(now))),
-		}})
+		commands[i] = &command{script: removeTagScript, key: c.instance + tagPrefix + tag, args: args}
 	}
-	if len(commands) == 0 {
-		return nil
-	}
-	err := c.run(ctx, commands...)
+	err = c.run(ctx, commands...)
 	c.flights.outdate(tags)
 	if c.local != nil {
 		for _, tag := range tags {
@@ -131,30 +134,22 @@ func (c *Cache) dropRemoved(ctx context.Context, entries []*entry, known removal
 			ask(tag)
 		}
 	}
+	var err error
 	if len(unknown) > 0 {
 		commands := make([]*command, len(unknown))
 		for i, tag := range unknown {
 			commands[i] = c.readingTag(tag)
 		}
-		err := c.run(ctx, commands...)
-		if err == nil {
+		if err = c.run(ctx, commands...); err == nil {
 			err = c.readRemovals(ctx, known, unknown, commands)
-		}
-		if err != nil { // nobody knows whether they are still there
-			for i, e := range entries {
-				if e != nil && e.created != 0 {
-					entries[i] = nil
-				}
-			}
-			return err
 		}
 	}
 	for i, e := range entries {
-		if e != nil && e.created != 0 && known.removed(e) {
+		if e != nil && e.created != 0 && (err != nil || known.removed(e)) { // with an error nobody knows
 			entries[i] = nil
 		}
 	}
-	return nil
+	return err
 }
 
 // encodeTags returns the field that plain entries with tags have beside those of

@@ -40,14 +40,11 @@ type tracker struct {
 	ended  chan struct{}
 }
 
-func newTracker(c *Cache, l *local) *tracker {
-	return &tracker{cache: c, local: l, ended: make(chan struct{})}
-}
-
-func (t *tracker) start() {
+func startTracker(c *Cache, l *local) *tracker {
 	ctx, cancel := context.WithCancel(context.Background())
-	t.cancel = cancel
+	t := &tracker{cache: c, local: l, cancel: cancel, ended: make(chan struct{})}
 	go t.run(ctx)
+	return t
 }
 
 func (t *tracker) close() {
@@ -233,12 +230,11 @@ func runID(ctx context.Context, server interface {
 	if err != nil {
 		return "", err
 	}
-	for line := range strings.Lines(info) {
-		if id, ok := strings.CutPrefix(strings.TrimSpace(line), "run_id:"); ok {
-			return id, nil
-		}
+	id := infoField(info, "run_id")
+	if id == "" {
+		return "", errors.New("INFO tells no run_id: is this Redis?")
 	}
-	return "", errors.New("INFO tells no run_id: is this Redis?")
+	return id, nil
 }
 
 // listen hears of the changes of one server, until something goes wrong. It says when the
