@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -284,6 +285,9 @@ func (t *tracker) options(server primary) *redis.Options {
 	o.PoolSize, o.MaxIdleConns, o.MaxActiveConns = 1, 0, 0
 	o.PushNotificationProcessor = nil
 	o.ClientSideCacheConfig, o.ClientSideCache = nil, nil
+	// RESP2 has none. That of the client, which is shared, is one that go-redis changes
+	// while it connects.
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	before := o.OnConnect
 	o.OnConnect = func(ctx context.Context, conn *redis.Conn) error {
 		if before != nil {

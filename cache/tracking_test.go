@@ -2,7 +2,9 @@ package cache
 
 import (
 	"net"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,6 +57,26 @@ func TestChangesThatCannotBeFollowed(t *testing.T) {
 	defer func() { _ = ring.Close() }()
 	newTestCache(t, ring, WithLocal(1<<20), WithLogger(logger))
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "*redis.Ring") }, soon, time.Millisecond)
+}
+
+// A client with go-redis's defaults changes its own options at its first connection;
+// the race detector tells when they are read meanwhile.
+func TestClientThatIsStillConnecting(t *testing.T) {
+	addr := redistest.Start(t).Addr
+	for range 50 {
+		client := redis.NewClient(&redis.Options{Addr: addr})
+		c := New(client, WithLocal(1<<20))
+		var calls sync.WaitGroup
+		for i := range 4 {
+			calls.Go(func() {
+				_, err := c.GetOrCreate(t.Context(), strconv.Itoa(i), constant("v"), EntryOptions{})
+				assert.NoError(t, err)
+			})
+		}
+		calls.Wait()
+		require.NoError(t, c.Close())
+		require.NoError(t, client.Close())
+	}
 }
 
 // After a failover the new primary is the one that tells of changes.
