@@ -1,0 +1,2 @@
+// Package hosting runs the Redis that your services need while you develop them.
+package hosting

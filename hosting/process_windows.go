@@ -1,0 +1,38 @@
+package hosting
+
+import (
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/windows"
+)
+
+// newGroup is a command that Ctrl-C in the console does not reach.
+func newGroup(_, path string, args []string) *exec.Cmd {
+	cmd := exec.Command(path, args...) //nolint:gosec // the caller's program
+	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}
+	return cmd
+}
+
+// terminate asks the process to end, which a Go program sees as os.Interrupt.
+func terminate(pid int) {
+	_ = windows.GenerateConsoleCtrlEvent(windows.CTRL_BREAK_EVENT, uint32(pid)) //nolint:gosec // a pid is never negative
+}
+
+// killGroup ends the process and those it has started.
+func killGroup(pid int) {
+	_ = exec.Command("taskkill", "/F", "/T", "/PID", strconv.Itoa(pid)).Run() //nolint:gosec // a number
+}
+
+// leads is about Unix: here whatever was written down is taken for it.
+func leads(int) bool { return true }
+
+// groupExists is about Unix: here there is nothing beside the process.
+func groupExists(int) bool { return false }
+
+// recordPid writes the pid down, which a process cannot do for itself here.
+func recordPid(file string, pid int) error {
+	return os.WriteFile(file, []byte(strconv.Itoa(pid)), 0o600)
+}
