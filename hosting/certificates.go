@@ -26,12 +26,11 @@ const (
 // certificates are what one server needs for TLS, and its clients, as PEM text. The CA
 // has signed nothing else, and its key is thrown away.
 type certificates struct {
-	folder        string // has them as ca.pem, cert.pem and key.pem; only ca.pem in a folder of its own
+	folder        string // has them as ca.pem, cert.pem and key.pem
 	ca, cert, key []byte
 }
 
-func (c *certificates) caFolder() string { return filepath.Join(c.folder, "ca") }
-func (c *certificates) caFile() string   { return filepath.Join(c.caFolder(), "ca.pem") }
+func (c *certificates) caFile() string   { return filepath.Join(c.folder, "ca.pem") }
 func (c *certificates) certFile() string { return filepath.Join(c.folder, "cert.pem") }
 func (c *certificates) keyFile() string  { return filepath.Join(c.folder, "key.pem") }
 
@@ -74,7 +73,7 @@ func (c *certificates) read() (err error) {
 }
 
 func (c *certificates) write() error {
-	if err := os.MkdirAll(c.caFolder(), 0o700); err != nil {
+	if err := os.MkdirAll(c.folder, 0o700); err != nil {
 		return err
 	}
 	for file, text := range map[string][]byte{c.caFile(): c.ca, c.certFile(): c.cert, c.keyFile(): c.key} {

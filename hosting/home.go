@@ -17,12 +17,12 @@ import (
 // volumes of the process runtime, and the folders of its runs. Nobody but the user can
 // read it.
 //
-//	{home}/{app}-{hash}/passwords/{resource}
-//	                    certificates/{resource}/
-//	                    volumes/{volume}/
-//	                    persistent/{resource}/   servers that outlive the app
-//	                    runs/{run}/              locked while the run lives
-//	                    locks/
+//	{app}-{hash}/passwords/{resource}
+//	             certificates/{resource}/
+//	             persistent/{resource}/   servers that outlive the app
+//	             runs/{run}/              locked while the run lives
+//	volumes/{volume}/                     apps may share them
+//	locks/
 type home struct {
 	dir string // of the app
 	id  string // {app}-{hash}
@@ -64,8 +64,10 @@ func openHome(dir, name, path string) (*home, error) {
 }
 
 func (h *home) writable() error {
-	if err := os.MkdirAll(h.path("locks"), 0o700); err != nil {
-		return err
+	for _, folder := range []string{h.path("runs"), h.shared("locks")} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return err
+		}
 	}
 	file, err := os.CreateTemp(h.dir, "")
 	if err != nil {
@@ -77,6 +79,11 @@ func (h *home) writable() error {
 
 func (h *home) path(elements ...string) string {
 	return filepath.Join(append([]string{h.dir}, elements...)...)
+}
+
+// shared is the path of what is not of this app alone.
+func (h *home) shared(elements ...string) string {
+	return filepath.Join(append([]string{filepath.Dir(h.dir)}, elements...)...)
 }
 
 // volumeName is the name of a resource's volume where none was given.
@@ -102,9 +109,6 @@ func (h *home) startRun() (*run, error) {
 	id := hex.EncodeToString(random[:])
 	r := &run{home: h, id: id, dir: h.path("runs", id)}
 	// The lock is there before the folder: a run that has a folder and no lock is dead.
-	if err := os.MkdirAll(h.path("runs"), 0o700); err != nil {
-		return nil, err
-	}
 	r.lock = flock.New(r.dir + ".lock")
 	if locked, err := r.lock.TryLock(); err != nil || !locked {
 		return nil, fmt.Errorf("locking %s: %w", r.lock.Path(), errors.Join(err, errInUse))
@@ -132,13 +136,13 @@ var errInUse = errors.New("it is in use")
 // it in an error.
 func (r *run) claim(key, what string) error {
 	hash := sha256.Sum256([]byte(key))
-	lock := flock.New(r.path("locks", hex.EncodeToString(hash[:])[:20]))
+	lock := flock.New(r.shared("locks", hex.EncodeToString(hash[:])[:20]))
 	locked, err := lock.TryLock()
 	switch {
 	case err != nil:
 		return err
 	case !locked:
-		return fmt.Errorf("%s: %w by another run of the app; stop that first, or take other data", what, errInUse)
+		return fmt.Errorf("%s: %w by another run; stop that first, or take other data", what, errInUse)
 	}
 	r.claims = append(r.claims, lock)
 	return nil

@@ -4,7 +4,10 @@ package hosting
 
 import (
 	"os/exec"
+	"slices"
 	"syscall"
+
+	gopsutil "github.com/shirou/gopsutil/v4/process"
 )
 
 // withPid writes the pid of the shell into the file $0 before it becomes the program:
@@ -14,7 +17,7 @@ const withPid = `echo $$ >"$0" && exec "$@"`
 // newGroup is a command that will lead a process group, and a session, of its own:
 // neither Ctrl-C nor the end of the terminal reaches it.
 func newGroup(pidFile, path string, args []string) *exec.Cmd {
-	cmd := exec.Command("/bin/sh", append([]string{"-c", withPid, pidFile, path}, args...)...)
+	cmd := exec.Command("/bin/sh", append([]string{"-c", withPid, pidFile, path}, args...)...) //nolint:gosec // the caller's program
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd
 }
@@ -25,14 +28,35 @@ func terminate(pid int) { _ = syscall.Kill(-pid, syscall.SIGTERM) }
 // killGroup ends it.
 func killGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }
 
-// leads tells whether the process leads a group.
-func leads(pid int) bool {
-	group, err := syscall.Getpgid(pid)
-	return err == nil && group == pid
+// inGroup tells whether a process belongs to a group.
+func inGroup(pid, group int) bool {
+	of, err := syscall.Getpgid(pid)
+	return err == nil && of == group
 }
 
-// groupExists tells whether there are processes in the group.
-func groupExists(pid int) bool { return syscall.Kill(-pid, 0) == nil }
+// groupExists tells whether processes of the group run. Those that have ended and whose
+// parents do not care count for the kernel, and not here.
+func groupExists(group int) bool {
+	if syscall.Kill(-group, 0) != nil {
+		return false
+	}
+	pids, err := gopsutil.Pids()
+	if err != nil {
+		return true
+	}
+	return slices.ContainsFunc(pids, func(pid int32) bool {
+		return inGroup(int(pid), group) && !isZombie(&gopsutil.Process{Pid: pid})
+	})
+}
+
+// hasEnded tells whether the process of a pid file has ended. One that was started here and
+// that nobody waits for is forgotten then; its pid need not be in the file yet.
+func hasEnded(pid int, pidFile string) bool {
+	if ended, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil); err == nil {
+		return ended == pid
+	}
+	return findProcess(pidFile) == 0
+}
 
 // recordPid does nothing: newGroup's command does it.
 func recordPid(string, int) error { return nil }

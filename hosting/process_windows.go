@@ -26,11 +26,14 @@ func killGroup(pid int) {
 	_ = exec.Command("taskkill", "/F", "/T", "/PID", strconv.Itoa(pid)).Run() //nolint:gosec // a number
 }
 
-// leads is about Unix: here whatever was written down is taken for it.
-func leads(int) bool { return true }
+// inGroup is about Unix: here whatever was written down is taken for it.
+func inGroup(int, int) bool { return true }
 
 // groupExists is about Unix: here there is nothing beside the process.
 func groupExists(int) bool { return false }
+
+// hasEnded tells whether the process of a pid file has ended.
+func hasEnded(_ int, pidFile string) bool { return findProcess(pidFile) == 0 }
 
 // recordPid writes the pid down, which a process cannot do for itself here.
 func recordPid(file string, pid int) error {

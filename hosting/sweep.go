@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	gopsutil "github.com/shirou/gopsutil/v4/process"
@@ -40,7 +41,7 @@ func findProcess(pidFile string) int {
 		return 0
 	}
 	age := info.ModTime().Sub(time.UnixMilli(created))
-	if age < -time.Second || age > pidGrace || !leads(pid) {
+	if age < -time.Second || age > pidGrace || !inGroup(pid, pid) {
 		return 0
 	}
 	return pid
@@ -55,27 +56,47 @@ func isZombie(p *gopsutil.Process) bool {
 // sweepProcesses ends what a run that died has left: all processes whose pid files are in
 // the folder.
 func sweepProcesses(ctx context.Context, folder string) {
-	files, _ := filepath.Glob(filepath.Join(folder, "*.pid")) // the pattern is good
+	files, _ := filepath.Glob(pidFileOf(folder, "*")) // the pattern is good
+	var all sync.WaitGroup
 	for _, file := range files {
-		endProcess(ctx, file)
+		all.Go(func() { endProcess(ctx, file) })
 	}
+	all.Wait()
 }
 
 // endProcess ends the process of a pid file, gracefully until ctx ends, and its group.
 func endProcess(ctx context.Context, pidFile string) {
-	if pid := findProcess(pidFile); pid != 0 {
-		terminate(pid)
-		ticker := time.NewTicker(5 * time.Millisecond)
-		defer ticker.Stop()
-		for findProcess(pidFile) != 0 {
-			select {
-			case <-ticker.C:
-				continue
-			case <-ctx.Done():
-			}
-			killGroup(pid)
-			break
+	endPid(ctx, findProcess(pidFile), pidFile)
+	_ = os.Remove(pidFile)
+}
+
+// endPid is endProcess for a process that is known already; 0 is none.
+func endPid(ctx context.Context, pid int, pidFile string) {
+	if pid == 0 || hasEnded(pid, pidFile) {
+		return
+	}
+	terminate(pid)
+	if !waitGone(ctx, pid, pidFile, endInterval) {
+		killGroup(pid)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killGrace)
+		defer cancel()
+		waitGone(ctx, pid, pidFile, endInterval)
+	}
+}
+
+// endInterval is how often to look whether a process that was asked to end has done so.
+const endInterval = 10 * time.Millisecond
+
+// waitGone waits until a process has ended, or ctx.
+func waitGone(ctx context.Context, pid int, pidFile string, interval time.Duration) bool {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for !hasEnded(pid, pidFile) {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return false
 		}
 	}
-	_ = os.Remove(pidFile)
+	return true
 }

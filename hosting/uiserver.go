@@ -85,7 +85,7 @@ func (u *uiServer) insightEnv() []string {
 			env = append(env, "RI_REDIS_PASSWORD"+n+"="+t.password)
 		}
 		if t.tls != nil {
-			env = append(env, "RI_REDIS_TLS"+n+"=true", "RI_REDIS_TLS_CA_BASE64_"+n+"="+t.tls.caBase64())
+			env = append(env, "RI_REDIS_TLS"+n+"=true", "RI_REDIS_TLS_CA_BASE64"+n+"="+t.tls.caBase64())
 		}
 	}
 	return env
