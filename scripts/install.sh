@@ -15,8 +15,9 @@ present() {
 	redis) have redis-server redis-cli ;;
 	curl) have curl ;;
 	node) have node npm ;;
+	docker) have dockerd iptables ;; # the engine; macOS has none
 	*)
-		echo "$0: $1 is unknown: there are redis, curl and node" >&2
+		echo "$0: $1 is unknown: there are redis, curl, node and docker" >&2
 		exit 2
 		;;
 	esac
@@ -28,6 +29,9 @@ packages() {
 	redis/apt) echo redis-server redis-tools ;;
 	node/apt | node/apk) echo nodejs npm ;;
 	node/dnf) echo nodejs ;;
+	docker/apt) echo docker.io iptables ;;
+	docker/dnf) echo moby-engine iptables ;;
+	docker/apk) echo docker iptables ;;
 	*) echo "$1" ;;
 	esac
 }
@@ -56,19 +60,21 @@ for name in "$@"; do
 		install $as_root dnf install -y -q $(packages "$name" dnf)
 	elif [ "$as_root" != none ] && have apk; then
 		install $as_root apk add --quiet $(packages "$name" apk)
-	elif have brew; then
+	elif [ "$name" != docker ] && have brew; then
 		install brew install --quiet "$(packages "$name" brew)"
 	fi
 	present "$name" || missing="$missing $name"
 done
 
 [ -z "$missing" ] && exit 0
+brew=""
+for name in $missing; do [ "$name" = docker ] || brew="$brew $name"; done
 cat >&2 <<EOF
 missing, and could not be installed:$missing. Install it with your package manager:
   Debian, Ubuntu   sudo apt-get install$(for name in $missing; do printf ' %s' "$(packages "$name" apt)"; done)
   Fedora           sudo dnf install$(for name in $missing; do printf ' %s' "$(packages "$name" dnf)"; done)
   Alpine           sudo apk add$(for name in $missing; do printf ' %s' "$(packages "$name" apk)"; done)
-  macOS            brew install$missing
+  macOS            ${brew:+brew install}${brew:-there is no dockerd}
 Until then the tests that need it are skipped.
 EOF
 # In CI a test that is skipped would go unnoticed.

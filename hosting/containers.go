@@ -1,0 +1,151 @@
+package hosting
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/moby/moby/client"
+)
+
+// containers is the engine that runs containers in Docker, Podman, or what speaks their
+// API.
+type containers struct {
+	api *client.Client
+	run *run
+	log *slog.Logger
+	uid int // the caller's
+	gid int
+
+	mu sync.Mutex
+	// placed are the servers that were started, and where other containers reach them
+	// under their names.
+	placed map[*server]innerPlace
+}
+
+// innerPlace is where a server is in its networks.
+type innerPlace struct {
+	container string // whose network interface it has
+	aliases   []string
+	port      int
+	outlives  bool // the run, and so is in no network of it
+}
+
+var _ engine = (*containers)(nil)
+
+// newContainers finds the container engine of this machine and writes into the run's
+// folder which it is, for [sweepContainers]. Its error wraps ErrNoRuntime when there is
+// none.
+func newContainers(ctx context.Context, r *run, log *slog.Logger) (*containers, error) {
+	api, host, err := findEngine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	log.Debug("using a container engine", "host", host, "api", api.ClientVersion())
+	return openContainers(api, host, r, log)
+}
+
+func openContainers(api *client.Client, host string, r *run, log *slog.Logger) (*containers, error) {
+	if err := writeFile(engineFile(r), []byte(host)); err != nil {
+		return nil, errors.Join(err, api.Close())
+	}
+	return &containers{
+		api: api, run: r, log: log, uid: os.Getuid(), gid: os.Getgid(), placed: map[*server]innerPlace{},
+	}, nil
+}
+
+// engineFile has the address of the engine that a run uses.
+func engineFile(r *run) string { return filepath.Join(r.dir, "engine") }
+
+func (*containers) kind() RuntimeKind          { return ContainerRuntime }
+func (*containers) supports(*server) error     { return nil }
+func (*containers) supportsUI(*uiServer) error { return nil }
+
+// labels are those of what this run makes.
+func (c *containers) labels(outlives bool) map[string]string {
+	labels := map[string]string{appLabel: c.run.home.id}
+	if !outlives {
+		labels[runLabel] = c.run.id
+	}
+	return labels
+}
+
+func (c *containers) start(ctx context.Context, group []*server, progress func(string)) (_ []instance, err error) {
+	for _, s := range group {
+		if err := c.haveImage(ctx, s.image, progress); err != nil {
+			return nil, err
+		}
+	}
+	l := &launch{containers: c}
+	defer func() {
+		if err != nil {
+			l.undo(ctx)
+		}
+	}()
+	if len(group) == 1 {
+		one, err := l.alone(ctx, group[0])
+		if err != nil {
+			return nil, err
+		}
+		return []instance{one}, nil
+	}
+	return l.together(ctx, group)
+}
+
+func (c *containers) startUI(ctx context.Context, u *uiServer, progress func(string)) (_ instance, err error) {
+	if err := c.haveImage(ctx, u.image, progress); err != nil {
+		return nil, err
+	}
+	network, err := c.network(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	for _, target := range u.targets {
+		if err := c.introduce(ctx, target.server, network); err != nil {
+			return nil, err
+		}
+	}
+	spec := c.uiSpec(u)
+	spec.Network = network
+	l := &launch{containers: c}
+	defer func() {
+		if err != nil {
+			l.undo(ctx)
+		}
+	}()
+	id, err := l.up(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	r := &runningContainer{api: c.api, id: id, name: spec.Name}
+	return l.published(ctx, r, u.innerPort())
+}
+
+// introduce has a server that outlives the run join the network of the run, which it leaves
+// when the network is removed.
+func (c *containers) introduce(ctx context.Context, s *server, network string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	placed := c.placed[s]
+	if !placed.outlives {
+		return nil
+	}
+	found, err := c.api.NetworkInspect(ctx, network, client.NetworkInspectOptions{})
+	if _, in := found.Network.Containers[placed.container]; err == nil && !in {
+		_, err = c.api.NetworkConnect(ctx, network, client.NetworkConnectOptions{
+			Container: placed.container, EndpointConfig: aliased(placed.aliases),
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("connecting %s to the network of the run: %w", s.name, err)
+	}
+	return nil
+}
+
+func (c *containers) close(ctx context.Context) error {
+	return errors.Join(removeNetwork(ctx, c.api, c.networkName(false)), c.api.Close())
+}
