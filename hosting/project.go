@@ -1,0 +1,269 @@
+package hosting
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
+// Project is a program that runs as long as the app does, with the connections that it
+// references in its environment, and its output in the app's, each line with its name in
+// front. Passwords of its references are replaced by *** there. It is a process group of its
+// own: what it starts ends with it.
+//
+// It is ProjectResource and ExecutableResource of Aspire.
+type Project struct {
+	named
+	folder  string // of a main package; "" for a command
+	program string
+	args    []string
+
+	dir        string
+	env        []string
+	references []Reference
+	waits      []Resource
+	endpoint   *endpoint
+	errs       []error
+	address    published[string]
+}
+
+// endpoint is the port of a program that serves HTTP.
+type endpoint struct {
+	port     int
+	variable string
+}
+
+// Reference is what has a connection that a command can be given: a *[Redis], *[Cluster],
+// *[Sentinel] or *[ExistingRedis].
+type Reference interface {
+	Resource
+	reference() *Connection
+}
+
+// WithReference starts the program with the connection in its environment. For a resource
+// of the name cache:
+//
+//	ConnectionStrings__cache   connection string, as cache.Open and .NET read it
+//	CACHE_HOST, CACHE_PORT     of the first server
+//	CACHE_PASSWORD             when there is one
+//	CACHE_URI                  redis:// or rediss://, as go-redis and others read it
+//	CACHE_CA_FILE              with WithTLS: the CA to trust, as PEM
+//	SSL_CERT_DIR               with WithTLS: where OpenSSL and, on Linux, Go look for CAs,
+//	                           with this one beside the system's
+//	NODE_EXTRA_CA_CERTS        with WithTLS: the same for Node
+//
+// A hyphen in the name is an underscore in the names with capitals. The program starts
+// when the connection is known, which is before the Redis is healthy: see [Project.WaitFor].
+func (p *Project) WithReference(r Reference) *Project {
+	p.references = append(p.references, r)
+	return p
+}
+
+// WaitFor starts the program after the resource is healthy: after a Redis answers its
+// health check "{name}_check", after a command listens on its [Project.WithHTTPEndpoint], or runs when
+// it has none.
+func (p *Project) WaitFor(r Resource) *Project {
+	p.waits = append(p.waits, r)
+	return p
+}
+
+// WithEnv sets an environment variable, overriding the app's own and those of references.
+func (p *Project) WithEnv(name, value string) *Project {
+	if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(value, "\x00") {
+		p.errs = append(p.errs, fmt.Errorf("WithEnv takes the name of an environment variable, got %q", name))
+	}
+	p.env = append(p.env, name+"="+value)
+	return p
+}
+
+// WithDir sets the working directory, overriding the default, the app's folder, to which
+// a relative one is relative.
+func (p *Project) WithDir(dir string) *Project { p.dir = dir; return p }
+
+// WithHTTPEndpoint says that the program serves HTTP on 127.0.0.1, on the port that it
+// finds in the environment variable; 0 is any that is free. The table of resources links to it, and
+// the program is healthy when it answers with a status below 500.
+func (p *Project) WithHTTPEndpoint(port int, variable string) *Project {
+	p.endpoint = &endpoint{port, variable}
+	return p
+}
+
+// URL returns where the program serves HTTP, such as http://127.0.0.1:8080/, once it has
+// started; "" before, and without WithHTTPEndpoint. Any number of goroutines may call it.
+func (p *Project) URL() string {
+	if address := p.address.get(); address != "" {
+		return "http://" + address + "/"
+	}
+	return ""
+}
+
+func (p *Project) resource() resource { return p }
+
+func (p *Project) kind() string {
+	if p.folder != "" {
+		return "project"
+	}
+	return "command"
+}
+
+func (p *Project) dependencies() (addressed, healthy []Resource) {
+	for _, r := range p.references {
+		addressed = append(addressed, r)
+	}
+	return addressed, p.waits
+}
+
+var validVariable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+func (p *Project) check() []error {
+	errs := p.errs
+	switch {
+	case p.folder == "" && p.program == "":
+		errs = append(errs, errors.New("AddProject takes the folder of a Go program, AddCommand a program, got neither"))
+	case p.folder != "" && strings.HasSuffix(p.folder, "..."):
+		errs = append(errs, fmt.Errorf("AddProject takes one folder, got the pattern %q", p.folder))
+	}
+	if p.endpoint != nil {
+		if p.endpoint.port < 0 || p.endpoint.port > 65535 {
+			errs = append(errs, fmt.Errorf("WithHTTPEndpoint takes a port from 1 to 65535, or 0 for any that is free, got %d", p.endpoint.port))
+		}
+		if !validVariable.MatchString(p.endpoint.variable) {
+			errs = append(errs, fmt.Errorf("WithHTTPEndpoint takes the name of an environment variable such as PORT, got %q", p.endpoint.variable))
+		}
+	}
+	return errs
+}
+
+func (p *Project) support(engine) error { return nil }
+
+// prepare finds or builds the program, which needs no other resource and fails most.
+func (p *Project) prepare(ctx context.Context, a *App, m *member) (err error) {
+	if p.folder == "" {
+		program := p.program
+		if strings.ContainsRune(program, filepath.Separator) || strings.ContainsRune(program, '/') {
+			program = a.resolve(program)
+		}
+		m.program, err = exec.LookPath(program)
+		return err
+	}
+	folder := a.resolve(p.folder)
+	if info, err := os.Stat(folder); err != nil {
+		return fmt.Errorf("the folder of the program: %w", err)
+	} else if !info.IsDir() {
+		return fmt.Errorf("the folder of the program: %s is no folder", folder)
+	}
+	goCommand, err := exec.LookPath("go")
+	if err != nil {
+		return fmt.Errorf("building %s needs the go command on PATH: %w", folder, err)
+	}
+	m.progress("building")
+	m.program = filepath.Join(a.run.dir, p.name)
+	if runtime.GOOS == "windows" {
+		m.program += ".exe"
+	}
+	build := exec.CommandContext(ctx, goCommand, "build", "-o", m.program, ".") //nolint:gosec // a folder of the app's author
+	build.Dir = folder
+	if out, err := build.CombinedOutput(); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("building %s: %w%s", folder, err, tailOf(string(out)))
+	}
+	// A package that is no program is built, too, but not written as one.
+	if info, err := os.Stat(m.program); err != nil || !executable(info) {
+		return fmt.Errorf("%s has no main package", folder)
+	}
+	return nil
+}
+
+func executable(info os.FileInfo) bool {
+	return runtime.GOOS == "windows" || info.Mode()&0o111 != 0
+}
+
+func (p *Project) start(_ context.Context, a *App, m *member) error {
+	env, secrets, err := p.environment(a)
+	if err != nil {
+		return err
+	}
+	c := command{name: p.name, path: m.program, args: p.args, dir: a.path, env: env}
+	if p.dir != "" {
+		c.dir = a.resolve(p.dir)
+	}
+	if p.endpoint != nil {
+		port := p.endpoint.port
+		if port == 0 {
+			ports, err := freePorts(1)
+			if err != nil {
+				return err
+			}
+			port = ports[0]
+		} else if err := checkPort(port); err != nil {
+			return err
+		}
+		c.addr = net.JoinHostPort(loopback, strconv.Itoa(port))
+		c.env = append(c.env, p.endpoint.variable+"="+strconv.Itoa(port))
+	}
+	hide := newRedactor(secrets...)
+	output := newLineWriter(func(line string) { a.line(p.name, hide(line)) })
+	c.output = output
+	started, err := startProcess(a.run.dir, c)
+	if err != nil {
+		return err
+	}
+	m.instances = []instance{started}
+	m.forget = append(m.forget, func() { _ = output.Close() })
+	if c.addr != "" {
+		p.address.set(c.addr)
+		m.forget = append(m.forget, func() { p.address.set("") })
+		m.view.address, m.view.links = c.addr, []string{p.URL()}
+		m.health = answersHTTP(p.URL())
+	}
+	return nil
+}
+
+// environment is the app's own, then the references', then what was set: of two with one
+// name, the last one counts.
+func (p *Project) environment(a *App) (env, secrets []string, err error) {
+	env = os.Environ()
+	var authorities []byte
+	for _, r := range p.references {
+		spec := r.reference().spec.get()
+		variables, err := spec.env()
+		if err != nil {
+			return nil, nil, err
+		}
+		env = append(env, variables...)
+		secrets = append(secrets, spec.secrets()...)
+		if spec.tls != nil {
+			authorities = append(authorities, spec.tls.ca...)
+		}
+	}
+	if len(authorities) > 0 {
+		folder := filepath.Join(a.run.dir, p.name+"-ca")
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return nil, nil, err
+		}
+		file := filepath.Join(folder, "ca.pem")
+		if err := writeFile(file, authorities); err != nil {
+			return nil, nil, err
+		}
+		env = append(env, "SSL_CERT_DIR="+folder+string(os.PathListSeparator)+certificateFolders(), "NODE_EXTRA_CA_CERTS="+file)
+	}
+	return append(env, p.env...), secrets, nil
+}
+
+// certificateFolders are those of the system's CAs, as crypto/x509 has them on Linux.
+func certificateFolders() string {
+	if folders := os.Getenv("SSL_CERT_DIR"); folders != "" {
+		return folders
+	}
+	return strings.Join([]string{"/etc/ssl/certs", "/etc/pki/tls/certs"}, string(os.PathListSeparator))
+}
