@@ -45,6 +45,7 @@ deps-check: ## no test library in what users import, no gRPC beside the adapter,
 	@! $(GO) list -deps . | grep -E '$(TEST_ONLY)|google.golang.org/grpc|dapr/dapr|otter|hujson'
 	@! $(GO) list -deps ./cache | grep -E '$(TEST_ONLY)|google.golang.org/grpc|dapr/dapr|Azure'
 	@! (cd adapters/dapr && $(GO) list -deps . ./cmd/...) | grep -E '$(TEST_ONLY)'
+	@! (cd hosting && $(GO) list -deps .) | grep -E '$(subst miniredis|,,$(TEST_ONLY))|Azure|dockertest'
 
 .PHONY: cross
 cross: ## build and vet for every platform
