@@ -108,8 +108,12 @@ func reachable(ctx context.Context, addr string) error {
 	return conn.Close()
 }
 
-// answersHTTP is the health check of what serves HTTP: it answers, whatever it is, as long as it is
-// no failure.
+// listens is the health check of what may not be asked more.
+func listens(addr string) health {
+	return func(ctx context.Context) error { return reachable(ctx, addr) }
+}
+
+// answersHTTP is the health check of what serves HTTP: it answers, and with no failure.
 func answersHTTP(url string) health {
 	return func(ctx context.Context) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -127,7 +131,7 @@ func answersHTTP(url string) health {
 			return err
 		}
 		_ = response.Body.Close()
-		if response.StatusCode >= http.StatusInternalServerError {
+		if response.StatusCode >= http.StatusBadRequest {
 			return errors.New(response.Status)
 		}
 		return nil

@@ -325,6 +325,14 @@ func TestWrongDeclarations(t *testing.T) {
 			func(b *Builder) { b.AddCommand("api", "x").WithHTTPEndpoint(0, "") },
 			`hosting: api: WithHTTPEndpoint takes the name of an environment variable such as PORT, got ""`,
 		},
+		"health check": {
+			func(b *Builder) { b.AddCommand("api", "x").WithHTTPEndpoint(0, "PORT").WithHTTPHealthCheck("health") },
+			`hosting: api: WithHTTPHealthCheck takes a path such as /health, got "health"`,
+		},
+		"health check of what has no endpoint": {
+			func(b *Builder) { b.AddCommand("api", "x").WithHTTPHealthCheck("/health") },
+			"hosting: api: WithHTTPHealthCheck comes after WithHTTPEndpoint",
+		},
 		"another app's": {
 			func(b *Builder) { b.AddCommand("api", "x").WaitFor(NewBuilder("other").AddRedis("cache")) },
 			`hosting: api: it needs "cache", which is not of this app`,

@@ -39,6 +39,7 @@ type Project struct {
 type endpoint struct {
 	port     int
 	variable string
+	health   string // the path to ask; "": it listens
 }
 
 // Reference is what has a connection that a command can be given: a *[Redis], *[Cluster],
@@ -90,9 +91,27 @@ func (p *Project) WithDir(dir string) *Project { p.dir = dir; return p }
 
 // WithHTTPEndpoint says that the program serves HTTP on 127.0.0.1, on the port that it
 // finds in the environment variable; 0 is any that is free. The table of resources links to it, and
-// the program is healthy when it answers with a status below 500.
+// the program is healthy when it listens there: see [Project.WithHTTPHealthCheck].
+//
+// It is WithHttpEndpoint of Aspire.
 func (p *Project) WithHTTPEndpoint(port int, variable string) *Project {
-	p.endpoint = &endpoint{port, variable}
+	p.endpoint = &endpoint{port: port, variable: variable}
+	return p
+}
+
+// WithHTTPHealthCheck says that the program, which has an HTTP endpoint, is healthy when it answers a
+// GET of the path with a status below 400.
+//
+// It is WithHttpHealthCheck of Aspire.
+func (p *Project) WithHTTPHealthCheck(path string) *Project {
+	switch {
+	case p.endpoint == nil:
+		p.errs = append(p.errs, errors.New("WithHTTPHealthCheck comes after WithHTTPEndpoint"))
+	case !strings.HasPrefix(path, "/"):
+		p.errs = append(p.errs, fmt.Errorf("WithHTTPHealthCheck takes a path such as /health, got %q", path))
+	default:
+		p.endpoint.health = path
+	}
 	return p
 }
 
@@ -224,7 +243,10 @@ func (p *Project) start(_ context.Context, a *App, m *member) error {
 		p.address.set(c.addr)
 		m.forget = append(m.forget, func() { p.address.set("") })
 		m.view.address, m.view.links = c.addr, []string{p.URL()}
-		m.health = answersHTTP(p.URL())
+		m.health = listens(c.addr)
+		if p.endpoint.health != "" {
+			m.health = answersHTTP("http://" + c.addr + p.endpoint.health)
+		}
 	}
 	return nil
 }

@@ -84,6 +84,10 @@ type MountOption func(*mount)
 // ReadOnly keeps Redis from writing its data. There is no persistence then.
 func ReadOnly() MountOption { return func(m *mount) { m.readOnly = true } }
 
+// Optional starts Redis without the volume or bind mount, and says so in the log, where the runtime has
+// none, overriding the default: an error. Its data goes with it then.
+func Optional() MountOption { return func(m *mount) { m.optional = true } }
+
 // VolumeName sets the name of the volume, overriding the default, which is made of the
 // app's name, a hash of its folder and the resource's name. A name that is given is
 // shared by all apps that give it.
@@ -181,7 +185,7 @@ func (r *Redis) check() []error {
 }
 
 // server is what to start, but for what the app has to find out first.
-func (r *Redis) server() *server {
+func (r *Redis) server(kind RuntimeKind) *server {
 	s := &server{
 		name:       r.name,
 		image:      r.image.String(),
@@ -189,7 +193,9 @@ func (r *Redis) server() *server {
 		save:       r.save,
 		persistent: r.lifetime == PersistentLifetime,
 	}
-	if r.mount != nil {
+	if r.omitsMount(kind) {
+		s.save = nil
+	} else if r.mount != nil {
 		m := *r.mount
 		s.mount = &m
 		if s.save == nil && !m.readOnly {
@@ -199,10 +205,18 @@ func (r *Redis) server() *server {
 	return s
 }
 
-func (r *Redis) support(e engine) error { return e.supports(r.server()) }
+// omitsMount tells whether it goes without its volume, and so without persistence.
+func (r *Redis) omitsMount(kind RuntimeKind) bool {
+	return r.mount != nil && r.mount.optional && kind == EmbeddedRuntime
+}
+
+func (r *Redis) support(e engine) error { return e.supports(r.server(e.kind())) }
 
 func (r *Redis) prepare(_ context.Context, a *App, m *member) error {
-	s := r.server()
+	s := r.server(a.engine.kind())
+	if r.omitsMount(a.engine.kind()) {
+		a.log.Warn("hosting: omitted: data goes with the server", "resource", r.name, "runtime", string(a.engine.kind()))
+	}
 	if err := a.secure(&r.secured, r.name, s); err != nil {
 		return err
 	}

@@ -45,6 +45,7 @@ type mount struct {
 	volume   string // its name, or ""
 	folder   string // absolute, or ""
 	readOnly bool
+	optional bool // where the runtime has none, it goes without
 }
 
 // place is where a server finds itself, which is the runtime's to say.
