@@ -3,11 +3,16 @@
 # system's package manager where that is possible without asking for a password,
 # and says how otherwise.
 #
-#   sh scripts/install.sh redis curl node
+#   sh scripts/install.sh redis curl node docker browser
 set -eu
 
 have() {
 	for command in "$@"; do command -v "$command" >/dev/null 2>&1 || return 1; done
+}
+
+have_one() {
+	for command in "$@"; do have "$command" && return; done
+	return 1
 }
 
 present() {
@@ -16,8 +21,9 @@ present() {
 	curl) have curl ;;
 	node) have node npm ;;
 	docker) have dockerd iptables ;; # the engine; macOS has none
+	browser) have_one chromium-headless-shell chromium chromium-browser google-chrome ;;
 	*)
-		echo "$0: $1 is unknown: there are redis, curl, node and docker" >&2
+		echo "$0: $1 is unknown: there are redis, curl, node, docker and browser" >&2
 		exit 2
 		;;
 	esac
@@ -32,6 +38,9 @@ packages() {
 	docker/apt) echo docker.io iptables ;;
 	docker/dnf) echo moby-engine iptables ;;
 	docker/apk) echo docker iptables ;;
+	browser/apt) echo chromium-headless-shell ;;
+	browser/dnf) echo chromium-headless ;;
+	browser/*) echo chromium ;;
 	*) echo "$1" ;;
 	esac
 }
