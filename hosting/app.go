@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -330,11 +331,7 @@ func joined(spec connectionSpec) string {
 	if err != nil {
 		return ""
 	}
-	text := o.Addrs[0]
-	for _, addr := range o.Addrs[1:] {
-		text += " " + addr
-	}
-	return text
+	return strings.Join(o.Addrs, " ")
 }
 
 // progress says what takes time.

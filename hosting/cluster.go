@@ -187,7 +187,7 @@ func makeCluster(ctx context.Context, spec connectionSpec, addrs []string) error
 		if err != nil {
 			return err
 		}
-		defer client.Close() //nolint:errcheck // nothing can be done about it
+		defer client.Close()
 		nodes[i] = client
 		err = eventually(ctx, func() (err error) {
 			ids[i], err = client.ClusterMyID(ctx).Result()

@@ -49,10 +49,10 @@ type row struct {
 
 func newConsole(w io.Writer) *console {
 	c := &console{w: w}
-	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) { //nolint:gosec // a file descriptor is a small number
+	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		c.colour = os.Getenv("NO_COLOR") == ""
 		c.width = func() int {
-			width, _, err := term.GetSize(int(file.Fd())) //nolint:gosec // likewise
+			width, _, err := term.GetSize(int(file.Fd()))
 			if err != nil {
 				return 80
 			}

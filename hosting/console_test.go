@@ -140,6 +140,6 @@ cache             redis         ended (exit status 1)
 func TestConsoleOnAFile(t *testing.T) {
 	file, err := os.CreateTemp(t.TempDir(), "")
 	require.NoError(t, err)
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	assert.Nil(t, newConsole(file).width, "a file is no terminal")
 }

@@ -23,7 +23,7 @@ func (*embedded) kind() RuntimeKind { return EmbeddedRuntime }
 const insteadOfEmbedded = "install redis-server, or start Docker or Podman"
 
 func (*embedded) supports(s *server) error {
-	what := ""
+	var what string
 	switch {
 	case s.sentinel:
 		what = "a sentinel"

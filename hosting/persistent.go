@@ -76,7 +76,7 @@ func (p *processes) lockPersistent(ctx context.Context, name string) (unlock fun
 func (p *processes) endPersistent(ctx context.Context, name string) error {
 	folder := p.run.path("persistent", name)
 	if _, err := os.Stat(folder); err != nil {
-		return nil //nolint:nilerr // there was none
+		return nil // there was none
 	}
 	unlock, err := p.lockPersistent(ctx, name)
 	if err != nil {

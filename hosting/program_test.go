@@ -34,7 +34,7 @@ func init() {
 	case "http": // serves HTTP at $PORT
 		go func() {
 			handler := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) }
-			_ = http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), http.HandlerFunc(handler)) //nolint:gosec // a test's
+			_ = http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), http.HandlerFunc(handler))
 		}()
 	case "failure":
 		fmt.Fprintln(os.Stderr, "something is wrong")

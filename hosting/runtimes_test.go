@@ -25,7 +25,7 @@ import (
 func eachRuntime(t *testing.T, test func(t *testing.T, kind RuntimeKind), kinds ...RuntimeKind) {
 	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
-			switch kind {
+			switch kind { //nolint:exhaustive // the others need nothing
 			case ContainerRuntime:
 				engine := dockertest.Start(t)
 				engine.Redis(t)

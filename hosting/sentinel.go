@@ -107,7 +107,7 @@ func agree(ctx context.Context, spec connectionSpec, addr string) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close() //nolint:errcheck // nothing can be done about it
+	defer client.Close()
 	return eventually(ctx, func() error {
 		master, err := client.Do(ctx, "SENTINEL", "MASTER", SentinelMaster).Result()
 		if err != nil {

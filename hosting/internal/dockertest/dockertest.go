@@ -108,7 +108,7 @@ func start() (*Engine, error) {
 		err = e.wait()
 	}
 	if err != nil {
-		log, _ := os.ReadFile(filepath.Join(dir, "log")) //nolint:gosec // made above
+		log, _ := os.ReadFile(filepath.Join(dir, "log"))
 		e.stop()
 		return nil, fmt.Errorf("starting dockerd: %w\n%s", err, log)
 	}

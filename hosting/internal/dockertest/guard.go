@@ -42,7 +42,7 @@ type guard struct {
 
 // startGuarded starts a command with its folder.
 func startGuarded(dir string, args ...string) (*guard, error) {
-	cmd := exec.Command("sh", append([]string{"-c", guardScript, "dockertest", dir}, args...)...) //nolint:gosec // by tests only
+	cmd := exec.Command("sh", append([]string{"-c", guardScript, "dockertest", dir}, args...)...)
 	detach(cmd)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

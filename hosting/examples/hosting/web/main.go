@@ -24,15 +24,15 @@ import (
 
 func main() {
 	redisbinding.LogRedisTo(slog.Default()) // at debug level, in place of standard error
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) error {
+func run() error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	c, err := cache.Open(ctx, "cache", cache.WithInstanceName("guestbook:"))
 	if err != nil {
 		return err
