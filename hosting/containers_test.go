@@ -592,6 +592,32 @@ func TestContainerPortTaken(t *testing.T) {
 	assert.Empty(t, test.left(t))
 }
 
+func TestContainerImageIsPulled(t *testing.T) {
+	t.Parallel()
+	test := newContainerTest(t)
+	told := make(chan string, 1000)
+	var heard []string
+	s := testServer("cache")
+	s.image = dockertest.Registry(t, func() {
+		// What has come so far is told before the rest is there.
+		for !strings.HasSuffix(strings.Join(heard, ""), "%") {
+			heard = append(heard, <-told)
+		}
+	})
+	instances, err := test.start(patient(t), []*server{s}, func(text string) { told <- text })
+	require.NoError(t, err)
+	dial(t, instances[0], s)
+	require.NoError(t, instances[0].stop(patient(t)))
+	close(told)
+	for text := range told {
+		heard = append(heard, text)
+	}
+	name := strings.TrimPrefix(s.image, "docker.io/")
+	assert.Equal(t, "pulling "+name, heard[0])
+	assert.Equal(t, "pulling "+name+" 100%", heard[len(heard)-1])
+	assert.Greater(t, len(heard), 2, heard)
+}
+
 func TestContainerImageMissing(t *testing.T) {
 	t.Parallel()
 	test := newContainerTest(t)

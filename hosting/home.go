@@ -142,6 +142,7 @@ func (r *run) claim(key, what string) error {
 	case err != nil:
 		return err
 	case !locked:
+		_ = lock.Close()
 		return fmt.Errorf("%s: %w by another run; stop that first, or take other data", what, errInUse)
 	}
 	r.claims = append(r.claims, lock)
@@ -166,6 +167,8 @@ func (h *home) dead() ([]*run, error) {
 		r.lock = flock.New(r.dir + ".lock")
 		if locked, err := r.lock.TryLock(); err == nil && locked {
 			runs = append(runs, r)
+		} else {
+			_ = r.lock.Close()
 		}
 	}
 	return runs, nil
