@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -78,7 +76,7 @@ func startMiniredis(s *server) (*miniServer, error) {
 	if s.password != "" {
 		m.redis.RequireAuth(s.password)
 	}
-	addr := net.JoinHostPort(loopback, strconv.Itoa(s.port))
+	addr := localAddress(s.port)
 	var err error
 	if s.tls == nil {
 		err = m.redis.StartAddr(addr)

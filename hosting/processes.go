@@ -1,19 +1,13 @@
 package hosting
 
 import (
-	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -193,156 +187,4 @@ func (p *processes) prepare(s *server, folder string, port int) (command, error)
 		c.secrets = []string{s.password, strings.Trim(quotedWord(s.password), `"`)}
 	}
 	return c, nil
-}
-
-func localAddress(port int) string { return net.JoinHostPort(loopback, strconv.Itoa(port)) }
-
-// dataFolder is where the server keeps its data: what is mounted, or a folder of its own.
-func (p *processes) dataFolder(m *mount, folder string) (string, error) {
-	own := filepath.Join(folder, "data")
-	if m == nil {
-		return own, os.MkdirAll(own, 0o700)
-	}
-	mounted := m.folder
-	if m.volume != "" {
-		mounted = p.run.shared("volumes", m.volume)
-	}
-	if m.readOnly {
-		if _, err := os.Stat(mounted); err != nil && m.folder != "" {
-			return "", fmt.Errorf("the folder with data, %s: %w", mounted, err)
-		}
-		return own, copyDump(own, mounted)
-	}
-	if err := writableFolder(mounted); err != nil {
-		return "", fmt.Errorf("the folder for data, %s: %w", mounted, err)
-	}
-	return mounted, nil
-}
-
-func writableFolder(folder string) error {
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
-	}
-	file, err := os.CreateTemp(folder, ".new-*")
-	if err != nil {
-		return err
-	}
-	return errors.Join(file.Close(), os.Remove(file.Name()))
-}
-
-// copyDump makes a folder with a copy of another's data: redis-server has no way to only
-// read it.
-func copyDump(folder, from string) error {
-	if err := os.RemoveAll(folder); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
-	}
-	dump, err := os.Open(filepath.Join(from, "dump.rdb"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // no data
-	}
-	if err != nil {
-		return fmt.Errorf("the folder with data, %s: %w", from, err)
-	}
-	defer func() { _ = dump.Close() }()
-	out, err := os.OpenFile(filepath.Join(folder, "dump.rdb"), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, dump)
-	return errors.Join(err, out.Close())
-}
-
-// portAttempts is how often to try with another port that was free a moment ago.
-const portAttempts = 5
-
-// onPort starts something on the port, or on any that is free.
-func onPort[T any](port int, start func(port int) (T, error)) (T, error) {
-	var none T
-	if port != 0 {
-		if err := checkPort(port); err != nil {
-			return none, err
-		}
-		return start(port)
-	}
-	for attempt := 1; ; attempt++ {
-		ports, err := freePorts(1)
-		if err != nil {
-			return none, err
-		}
-		one, err := start(ports[0])
-		if !errors.Is(err, ErrPortTaken) || attempt == portAttempts {
-			return one, err
-		}
-	}
-}
-
-// until waits until up says that what was started is up. It is an error when it ends before.
-func until(ctx context.Context, i instance, up func(context.Context) bool) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() { // so that up does not wait for an answer that nobody will give
-		select {
-		case <-i.done():
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for !up(ctx) {
-		select {
-		case <-ticker.C:
-			continue
-		case <-ctx.Done():
-		}
-		select {
-		case <-i.done():
-			return i.err()
-		default:
-			return fmt.Errorf("it does not answer: %w", context.Cause(ctx))
-		}
-	}
-	return nil
-}
-
-// answers tells whether the server answers at its address: that of the process, or of one
-// it has started, and no other that has taken the port. What says that it is a Redis and not
-// which one, because its commands were renamed, is believed.
-func (s *server) answers(ctx context.Context, address string, pid int) bool {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = conn.Close() }()
-	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	if s.tls != nil {
-		config := s.tls.clientConfig()
-		config.ServerName = loopback
-		conn = tls.Client(conn, config)
-	}
-	request, replies := "INFO server\r\n", 1
-	if s.password != "" {
-		request = fmt.Sprintf("*2\r\n$4\r\nAUTH\r\n$%d\r\n%s\r\n%s", len(s.password), s.password, request)
-		replies = 2
-	}
-	if _, err := io.WriteString(conn, request); err != nil {
-		return false
-	}
-	lines := bufio.NewScanner(conn)
-	for lines.Scan() {
-		line := lines.Text()
-		if id, ok := strings.CutPrefix(line, "process_id:"); ok {
-			id, err := strconv.Atoi(id)
-			return err == nil && inGroup(id, pid)
-		}
-		if strings.HasPrefix(line, "-") || strings.HasPrefix(line, "+") {
-			if replies--; replies == 0 {
-				return true // its last word
-			}
-		}
-	}
-	return false
 }

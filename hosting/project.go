@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -227,7 +226,7 @@ func (p *Project) start(_ context.Context, a *App, m *member) error {
 		} else if err := checkPort(port); err != nil {
 			return err
 		}
-		c.addr = net.JoinHostPort(loopback, strconv.Itoa(port))
+		c.addr = localAddress(port)
 		c.env = append(c.env, p.endpoint.variable+"="+strconv.Itoa(port))
 	}
 	hide := newRedactor(secrets...)

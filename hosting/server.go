@@ -2,7 +2,6 @@ package hosting
 
 import (
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -129,36 +128,4 @@ func quotedWord(word string) string {
 	}
 	text.WriteByte('"')
 	return text.String()
-}
-
-// freePorts finds n ports of the loopback interface that nothing listens on. They may
-// be taken before they are used, so whoever uses them must be ready to try again.
-func freePorts(n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		listener, err := net.Listen("tcp", net.JoinHostPort(loopback, "0"))
-		if err != nil {
-			return nil, err
-		}
-		defer listener.Close() // all are held until the end, so that none is found twice
-		ports[i] = listener.Addr().(*net.TCPAddr).Port
-	}
-	return ports, nil
-}
-
-// checkPort finds out whether somebody listens on a port of the loopback interface.
-func checkPort(port int) error {
-	if port == 0 {
-		return nil
-	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
-	if err != nil {
-		return portTaken(port)
-	}
-	return listener.Close()
-}
-
-func portTaken(port int) error {
-	return fmt.Errorf("%w: something else listens on %s:%d; choose another host port, or 0 for any that is free",
-		ErrPortTaken, loopback, port)
 }
