@@ -17,14 +17,15 @@ import (
 // App is an app that runs. [Builder.Start] makes it. Its methods may be called from
 // several goroutines.
 type App struct {
-	builder *Builder
-	options options
-	path    string
-	log     *slog.Logger
-	console *console // nil: nobody looks
-	run     *run
-	engine  engine
-	members map[resource]*member
+	builder   *Builder
+	options   options
+	resources []resource
+	path      string
+	log       *slog.Logger
+	console   *console // nil: nobody looks
+	run       *run
+	engine    engine
+	members   map[resource]*member
 
 	watching context.CancelFunc
 	watchers sync.WaitGroup
@@ -44,7 +45,9 @@ func startApp(ctx context.Context, b *Builder, output io.Writer) (_ *App, err er
 			_ = a.Stop(context.WithoutCancel(ctx)) // what has started; the error is that of starting
 		}
 	}()
-	for _, r := range b.resources {
+	// What is declared from now on is for the next start.
+	a.resources = slices.Clone(b.resources)
+	for _, r := range a.resources {
 		a.members[r] = newMember(a, r)
 	}
 	if a.path, err = b.path(); err != nil {
@@ -54,15 +57,23 @@ func startApp(ctx context.Context, b *Builder, output io.Writer) (_ *App, err er
 	if err != nil {
 		return nil, fmt.Errorf("hosting: %w", err)
 	}
-	a.sweep(ctx, home)
+	if err := a.sweep(ctx, home); err != nil {
+		return nil, err
+	}
 	if a.run, err = home.startRun(); err != nil {
 		return nil, fmt.Errorf("hosting: %w", err)
 	}
-	if a.engine, err = chooseEngine(ctx, b.options.runtime, a.run, a.log); err != nil {
+	a.run.startTimeout = b.options.startTimeout
+	var why string
+	if a.engine, why, err = chooseEngine(ctx, b.options.runtime, a.run, a.log); err != nil {
 		return nil, fmt.Errorf("hosting: %w", err)
 	}
+	a.say(why)
 	if err := a.support(); err != nil {
 		return nil, err
+	}
+	if err := a.engine.retire(ctx, a.persistent()); err != nil {
+		return nil, fmt.Errorf("hosting: what earlier runs have left running: %w", err)
 	}
 	if err := a.startMembers(ctx); err != nil {
 		return nil, err
@@ -70,43 +81,65 @@ func startApp(ctx context.Context, b *Builder, output io.Writer) (_ *App, err er
 	return a, nil
 }
 
+// persistent are the names of the servers that outlive the app.
+func (a *App) persistent() (names []string) {
+	for _, r := range a.resources {
+		if redis, ok := r.(*Redis); ok && redis.lifetime == PersistentLifetime {
+			names = append(names, redis.name)
+		}
+	}
+	return names
+}
+
 // sweepTimeout bounds the end of what a run that died has left behind.
 const sweepTimeout = 10 * time.Second
 
-// sweep clears away what runs of the app have left behind that died.
-func (a *App) sweep(ctx context.Context, h *home) {
-	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
-	defer cancel()
+// sweep clears away what runs of the app have left behind that died. It is not interrupted: servers
+// are saving their data.
+func (a *App) sweep(ctx context.Context, h *home) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	runs, err := h.dead()
 	if err != nil {
 		a.log.Warn("hosting: cannot look for what earlier runs have left", "error", err)
 	}
-	for _, r := range runs {
-		sweepProcesses(ctx, r.dir)
-		if err := sweepContainers(ctx, r); err != nil {
-			// The folder stays, for a run that can.
-			a.log.Warn("hosting: cannot clear away the containers of an earlier run", "run", r.id, "error", err)
-			_ = r.lock.Unlock()
-			continue
-		}
-		a.log.Info("hosting: cleared away what an earlier run has left", "run", r.id)
-		r.end()
+	if len(runs) > 0 {
+		a.say("clearing away what an earlier run has left")
 	}
+	var all sync.WaitGroup
+	for _, r := range runs {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sweepTimeout)
+			defer cancel()
+			sweepProcesses(ctx, r.dir)
+			if err := sweepContainers(ctx, r); err != nil {
+				a.log.Warn("hosting: cannot clear away the containers of an earlier run", "run", r.id, "error", err)
+				r.leave() // for a run that can
+				return
+			}
+			a.log.Info("hosting: cleared away what an earlier run has left", "run", r.id)
+			r.end()
+		})
+	}
+	all.Wait()
+	return nil
 }
 
 // support asks the engine whether it can do what the resources need, and omits those that
 // need not be there.
 func (a *App) support() error {
 	var errs []error
-	for _, r := range a.builder.resources {
+	for _, r := range a.resources {
 		err := r.support(a.engine)
 		var left *omission
 		switch {
 		case errors.As(err, &left):
 			m := a.members[r]
 			m.omitted = true
-			m.show(stateOmitted, left.Error())
-			a.log.Warn("hosting: omitted", "resource", r.Name(), "reason", left.Error())
+			m.leaveOut(left)
+			close(m.addressed)
+			close(m.healthy)
 		case err != nil:
 			errs = append(errs, &ResourceError{r.Name(), err})
 		}
@@ -124,11 +157,11 @@ func (a *App) startMembers(ctx context.Context) error {
 		}
 		group.Go(func() error {
 			err := m.bring(ctx, watch)
-			if err == nil {
+			if err == nil || m.omit(ctx, err) {
 				return nil
 			}
 			if ctx.Err() == nil { // or else it only shares another's fate
-				m.show(stateFailed, "")
+				m.show(stateFailed, firstLine(err.Error()))
 			}
 			return &ResourceError{m.resource.Name(), err}
 		})
@@ -143,6 +176,13 @@ func (a *App) line(name, text string) {
 	}
 }
 
+// say shows a line of the app's own.
+func (a *App) say(text string) {
+	if a.console != nil {
+		a.console.say(text)
+	}
+}
+
 // resolve makes a path absolute.
 func (a *App) resolve(path string) string {
 	if filepath.IsAbs(path) {
@@ -153,8 +193,8 @@ func (a *App) resolve(path string) string {
 
 // waitedFor tells whether another resource waits for the health of this one.
 func (a *App) waitedFor(r resource) bool {
-	for _, other := range a.builder.resources {
-		_, healthy := other.dependencies()
+	for _, other := range a.resources {
+		healthy := a.members[other].waits
 		if slices.ContainsFunc(healthy, func(w Resource) bool { return w.resource() == r }) {
 			return true
 		}
@@ -163,12 +203,13 @@ func (a *App) waitedFor(r resource) bool {
 }
 
 // HealthChecks returns the health checks of the resources that have one, by name:
-// "{resource}_check", as in Aspire. It is a map that cache.HealthHandler takes.
+// "{resource}_check", as in Aspire. It is a map that cache.HealthHandler takes. A check
+// takes 2 seconds at most.
 func (a *App) HealthChecks() map[string]func(context.Context) error {
 	checks := map[string]func(context.Context) error{}
 	for _, m := range a.members {
 		if m.health != nil {
-			checks[m.checkName()] = m.health
+			checks[m.checkName()] = m.health.within
 		}
 	}
 	return checks

@@ -84,7 +84,9 @@ func TestCommandIsGivenReferences(t *testing.T) {
 	out := &output{}
 	b := builder(t, WithOutput(out))
 	t.Setenv("INHERITED", "yes")
-	t.Setenv("CACHE_HOST", "elsewhere")
+	for _, name := range []string{"CACHE_HOST", "CACHE_CA_FILE", "connectionstrings__CACHE", "MY_STORE_PASSWORD"} {
+		t.Setenv(name, "elsewhere")
+	}
 	r := b.AddRedis("cache").WithTLS()
 	store := b.AddRedis("my-store").WithTLS()
 	program(t, b, "api", "environment").WithReference(r).WithReference(store).WithEnv("COLOUR", "red").WithEnv("MY_STORE_PORT", "1")
@@ -101,6 +103,7 @@ func TestCommandIsGivenReferences(t *testing.T) {
 	host, port, err := net.SplitHostPort(r.UniversalOptions().Addrs[0])
 	require.NoError(t, err)
 	for _, variable := range []string{
+		"ConnectionStrings__my-store=" + strings.ReplaceAll(store.ConnectionString(), store.UniversalOptions().Password, "***"),
 		"ConnectionStrings__cache=" + strings.ReplaceAll(r.ConnectionString(), password, "***"),
 		"CACHE_HOST=" + host, "CACHE_PORT=" + port, "CACHE_PASSWORD=***",
 		"CACHE_URI=rediss://:***@" + host + ":" + port,
@@ -109,6 +112,7 @@ func TestCommandIsGivenReferences(t *testing.T) {
 		assert.Contains(t, env, variable)
 	}
 	assert.NotContains(t, out.String(), password, "no password is shown")
+	assert.NotContains(t, out.String(), "elsewhere", "what is another's of the same name is not inherited")
 
 	folders := ""
 	for _, variable := range env {
@@ -133,7 +137,7 @@ func TestNothingStaysOfAFailedStart(t *testing.T) {
 
 	_, err := b.Start(t.Context())
 	require.ErrorContains(t, err, "hosting: bad: ")
-	require.ErrorContains(t, err, "has ended: exit status 3")
+	require.ErrorContains(t, err, "has ended: exit status 3\n  | something is wrong", "also where nobody sees its output")
 	var of *ResourceError
 	require.ErrorAs(t, err, &of)
 	assert.Equal(t, bad.Name(), of.Resource)
@@ -149,7 +153,7 @@ func TestUnknownProgram(t *testing.T) {
 	b := builder(t)
 	b.AddCommand("api", "no-such-program")
 	_, err := b.Start(t.Context())
-	require.EqualError(t, err, `hosting: api: exec: "no-such-program": executable file not found in $PATH`)
+	require.EqualError(t, err, `hosting: api: AddCommand takes a path or a program on PATH: exec: "no-such-program": executable file not found in $PATH`)
 }
 
 func TestStubbornProgramIsKilled(t *testing.T) {
@@ -213,7 +217,7 @@ func TestProjectThatCannotBeBuilt(t *testing.T) {
 		"file":           "",
 	})
 	tests := map[string]string{
-		"broken":  "hosting: api: building " + filepath.Join(folder, "broken") + ": exit status 1\n  | # example.test/shop/broken\n  | ./main.go:3:15: undefined: nonsense",
+		"broken":  "hosting: api: building " + filepath.Join(folder, "broken") + ": go has ended: exit status 1\n  | # example.test/shop/broken\n  | ./main.go:3:15: undefined: nonsense",
 		"library": "hosting: api: " + filepath.Join(folder, "library") + " has no main package",
 		"absent":  "hosting: api: the folder of the program: stat " + filepath.Join(folder, "absent") + ": no such file or directory",
 		"file":    "hosting: api: the folder of the program: " + filepath.Join(folder, "file") + " is no folder",

@@ -9,11 +9,13 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // Builder is an app that is being declared: the Redis it needs, and the commands that
@@ -166,29 +168,40 @@ func (b *Builder) redises() []*Redis {
 // all are stopped, and the error is returned. A second Ctrl-C ends the program at once; what it
 // leaves behind, the next run clears away.
 func (b *Builder) Run(ctx context.Context) error {
-	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	// SIGHUP is the end of the terminal. SIGPIPE would end the program when nobody reads its
+	// output any more, before it has stopped anything.
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
+	defer signal.Stop(pipes)
+	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer release()
 	output := b.options.output
 	if output == nil {
 		output = os.Stdout
 	}
+	// From a moment after the first signal on, another one ends the program. Not at once: some
+	// send the first one twice.
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(secondSignal, release) })()
+
 	a, err := b.start(ctx, output)
 	if err != nil {
-		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
 			return nil // somebody has thought better of it
 		}
 		return err
 	}
 	<-ctx.Done()
-	release() // from here on, Ctrl-C ends the program
+	a.say("stopping; Ctrl-C again ends at once, and the next run clears away what is left")
 	return a.Stop(context.Background())
 }
+
+const secondSignal = 500 * time.Millisecond
 
 // Start starts all resources as [Builder.Run] does, and returns once each is healthy, or
 // runs where it has no health check; an [ExistingRedis] may fail its check unless a resource
 // waits for it. The caller must call [App.Stop]. When a resource cannot be started, those that
-// were are stopped again. Errors are *[ResourceError] where they are about one, and may be several,
-// joined; they wrap [ErrNoRuntime], [ErrUnsupported], [ErrPortTaken], or ctx's error. Only one
+// were are stopped again. Errors are *[ResourceError] where they are about one, of a declaration
+// several, joined; they wrap [ErrNoRuntime], [ErrUnsupported], [ErrPortTaken], or ctx's error. Only one
 // App of a Builder may be there at a time.
 func (b *Builder) Start(ctx context.Context) (*App, error) {
 	return b.start(ctx, b.options.output)
@@ -201,11 +214,7 @@ func (b *Builder) start(ctx context.Context, output io.Writer) (*App, error) {
 	if !b.started.CompareAndSwap(false, true) {
 		return nil, errors.New("hosting: the app has been started already; stop it first")
 	}
-	a, err := startApp(ctx, b, output)
-	if err != nil {
-		b.started.Store(false)
-	}
-	return a, err
+	return startApp(ctx, b, output)
 }
 
 var validName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,63}$`)
@@ -227,16 +236,25 @@ func (b *Builder) check() error {
 	if len(b.resources) == 0 {
 		fail("the app has no resources: add one, for instance with AddRedis")
 	}
-	seen := map[string]bool{}
+	seen, uis, ports := map[string]bool{}, map[string]bool{}, map[int]string{}
 	for _, r := range b.resources {
 		name := strings.ToLower(r.Name())
 		switch {
 		case !validName.MatchString(r.Name()):
 			fail("the name of a %s takes letters, digits and hyphens, first a letter, at most 64, got %q", r.kind(), r.Name())
+		case isUI(r) && seen[name], uis[name]:
+			fail("the name %q is that of a user interface: give another to the other resource", r.Name())
 		case seen[name]:
 			fail("the name %q is given twice; case does not make a difference", r.Name())
 		}
 		seen[name] = true
+		uis[name] = uis[name] || isUI(r)
+		if port := hostPort(r); port != 0 {
+			if other := ports[port]; other != "" {
+				fail("%s and %s both ask for host port %d", other, r.Name(), port)
+			}
+			ports[port] = r.Name()
+		}
 		for _, err := range r.check() {
 			errs = append(errs, &ResourceError{r.Name(), err})
 		}
@@ -251,6 +269,29 @@ func (b *Builder) check() error {
 		fail("these wait for each other: %s", strings.Join(circle, " -> "))
 	}
 	return errors.Join(errs...)
+}
+
+func isUI(r resource) bool {
+	_, ok := r.(*UI)
+	return ok
+}
+
+// isNil tells whether there is no resource in an interface.
+func isNil(r Resource) bool { return r == nil || reflect.ValueOf(r).IsNil() }
+
+// hostPort is the port that a resource asks for, or 0.
+func hostPort(r resource) int {
+	switch r := r.(type) {
+	case *Redis:
+		return r.port
+	case *UI:
+		return r.port
+	case *Project:
+		if r.endpoint != nil {
+			return r.endpoint.port
+		}
+	}
+	return 0
 }
 
 // circle returns the names of resources that need each other, if there are any.

@@ -15,6 +15,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 const (
@@ -53,6 +55,15 @@ func (c *certificates) serverConfig() (*tls.Config, error) {
 // or none that are good for long enough. They are kept for the clients that were told to
 // trust them.
 func keptCertificates(folder, name string) (*certificates, error) {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, err
+	}
+	// Of two first runs at the same time one makes them.
+	lock := flock.New(filepath.Join(folder, ".lock"))
+	if err := lock.Lock(); err != nil {
+		return nil, err
+	}
+	defer func() { _ = lock.Unlock() }()
 	c := &certificates{folder: folder}
 	if c.read() == nil && c.good() {
 		return c, nil
@@ -73,9 +84,6 @@ func (c *certificates) read() (err error) {
 }
 
 func (c *certificates) write() error {
-	if err := os.MkdirAll(c.folder, 0o700); err != nil {
-		return err
-	}
 	for file, text := range map[string][]byte{c.caFile(): c.ca, c.certFile(): c.cert, c.keyFile(): c.key} {
 		if err := writeFile(file, text); err != nil {
 			return err

@@ -72,7 +72,7 @@ func (c *Cluster) prepare(_ context.Context, a *App, m *member) error {
 		nodes = 1
 	}
 	for n := range nodes {
-		s := &server{name: c.name + "-" + strconv.Itoa(n+1), image: c.image.String()}
+		s := &server{name: c.name + "." + strconv.Itoa(n+1), image: c.image.String()}
 		if nodes > 1 {
 			s.directives = [][]string{
 				{"cluster-enabled", "yes"},

@@ -172,6 +172,16 @@ func (s *connectionSpec) env() ([]string, error) {
 	return env, nil
 }
 
+// variablesOf are the names of all variables that a resource of that name may have, in capitals:
+// what .NET reads has no regard to case.
+func variablesOf(name string) []string {
+	names := []string{"CONNECTIONSTRINGS__" + strings.ToUpper(name)}
+	for _, suffix := range []string{"HOST", "PORT", "URI", "PASSWORD", "CA_FILE"} {
+		names = append(names, variablePrefix(name)+"_"+suffix)
+	}
+	return names
+}
+
 // variablePrefix is what the names of environment variables of a resource begin with.
 func variablePrefix(name string) string {
 	return strings.ToUpper(strings.ReplaceAll(name, "-", "_"))

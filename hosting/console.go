@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,8 +17,8 @@ import (
 const (
 	// redrawInterval is how often the table is drawn at most for what is only progress.
 	redrawInterval = 100 * time.Millisecond
-	// progressInterval is how often progress is a line of its own, where there is no
-	// terminal to draw it on.
+	// progressInterval is how often progress of which only the numbers are new is a line of
+	// its own, where there is no terminal to draw it on.
 	progressInterval = 5 * time.Second
 )
 
@@ -28,7 +29,7 @@ const (
 type console struct {
 	mu     sync.Mutex
 	w      io.Writer
-	width  func() int // of the terminal; nil: it is none
+	size   func() (width, height int) // of the terminal; nil: it is none
 	colour bool
 	closed bool
 
@@ -43,7 +44,9 @@ type console struct {
 
 type row struct {
 	view
-	shown   string // the last line
+	// The last line, where there is no terminal:
+	shown   string
+	gist    string // it without the numbers of its detail
 	shownAt time.Time
 }
 
@@ -51,12 +54,12 @@ func newConsole(w io.Writer) *console {
 	c := &console{w: w}
 	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		c.colour = os.Getenv("NO_COLOR") == ""
-		c.width = func() int {
-			width, _, err := term.GetSize(int(file.Fd()))
-			if err != nil {
-				return 80
+		c.size = func() (width, height int) {
+			width, height, err := term.GetSize(int(file.Fd()))
+			if err != nil || width <= 0 || height <= 0 {
+				return 80, 24
 			}
-			return width
+			return width, height
 		}
 	}
 	return c
@@ -72,8 +75,8 @@ func (c *console) set(v view) {
 	r := c.row(v.name)
 	progress := r.state == v.state && r.address == v.address
 	r.view = v
-	if c.width == nil {
-		c.report(r, progress)
+	if c.size == nil {
+		c.report(r)
 		return
 	}
 	if wait := redrawInterval - time.Since(c.drawnAt); progress && wait > 0 {
@@ -118,19 +121,35 @@ func (c *console) line(name, text string) {
 	for line := range strings.Lines(text) {
 		lines.WriteString(pad(name, width) + " | " + c.harmless(line) + "\n")
 	}
-	if c.width == nil {
-		c.print(lines.String())
-		return
-	}
-	c.redraw(lines.String())
+	c.above(lines.String())
 }
 
-// close leaves what is there, and shows nothing any more.
+// say shows a line of the app's own.
+func (c *console) say(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.above(text + "\n")
+	}
+}
+
+// above puts lines above the table, if there is one.
+func (c *console) above(lines string) {
+	if c.size == nil {
+		c.print(lines)
+		return
+	}
+	c.redraw(lines)
+}
+
+// close leaves what is there, with the last of what was set, and shows nothing any more.
 func (c *console) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.deferred != nil {
 		c.deferred.Stop()
+		c.deferred = nil
+		c.redraw("")
 	}
 	c.closed = true
 }
@@ -146,7 +165,7 @@ func (c *console) redraw(text string) {
 		fmt.Fprintf(&screen, "\x1b[%dA\r\x1b[J", c.drawn)
 	}
 	screen.WriteString(text)
-	lines := c.table(c.width())
+	lines := c.table(c.size())
 	for _, line := range lines {
 		screen.WriteString(line + "\n")
 	}
@@ -155,13 +174,17 @@ func (c *console) redraw(text string) {
 }
 
 // report prints a change, and the table when the last resource has settled.
-func (c *console) report(r *row, progress bool) {
-	line := strings.TrimRight(strings.Join(append([]string{pad(r.name, 16), pad(r.kind, 12), r.stateText(), r.address}, r.links...), "  "), " ")
-	if line == r.shown || progress && time.Since(r.shownAt) < progressInterval {
+func (c *console) report(r *row) {
+	text, gist := r.text(r.note()), r.text(digits.ReplaceAllString(r.note(), ""))
+	if text == r.shown || gist == r.gist && time.Since(r.shownAt) < progressInterval {
 		return
 	}
-	r.shown, r.shownAt = line, time.Now()
-	c.print(line + "\n")
+	r.shown, r.gist, r.shownAt = text, gist, time.Now()
+	names, kinds := 16, 12 // or what is widest so far
+	for _, r := range c.rows {
+		names, kinds = max(names, utf8.RuneCountInString(r.name)), max(kinds, utf8.RuneCountInString(r.kind))
+	}
+	c.print(pad(r.name, names) + "  " + pad(r.kind, kinds) + "  " + text + "\n")
 	if c.settled {
 		return
 	}
@@ -173,15 +196,30 @@ func (c *console) report(r *row, progress bool) {
 		}
 	}
 	c.settled = true
-	c.print("\n" + strings.Join(c.table(0), "\n") + "\n\n")
+	c.print("\n" + strings.Join(c.table(0, 0), "\n") + "\n\n")
 }
 
-// stateText is the state with its detail.
-func (r *row) stateText() string {
-	if r.detail == "" {
-		return string(r.state)
+var digits = regexp.MustCompile(`[0-9]+`)
+
+// text is how the resource fares, on one line.
+func (r *row) text(note string) string {
+	var more []string
+	if r.address != "" {
+		more = append(more, r.address)
 	}
-	return string(r.state) + " (" + printable(r.detail) + ")"
+	more = append(more, r.links...)
+	if note != "" {
+		more = append(more, "("+note+")")
+	}
+	return strings.TrimRight(string(r.state)+"  "+strings.Join(more, " "), " ")
+}
+
+// note is the detail on one line, without tabs, whose width only a terminal knows.
+func (r *row) note() string { return printable(strings.Join(strings.Fields(r.detail), " ")) }
+
+// troubled tells whether the resource is one to look at first.
+func (r *row) troubled() bool {
+	return r.state == stateFailed || r.state == stateEnded || r.state == stateUnhealthy
 }
 
 // Colours of the states, as a terminal has them.
@@ -192,32 +230,57 @@ var stateColours = map[state]string{
 	stateWaiting: "2", stateOmitted: "2", stateStopped: "2", // faint
 }
 
-// table is what is known of all resources, on lines of at most that width; 0: any.
-func (c *console) table(width int) []string {
-	cells := [][]string{{"RESOURCE", "KIND", "STATE", "ADDRESS", "LINKS"}}
-	for _, r := range c.rows {
-		cells = append(cells, []string{r.name, r.kind, r.stateText(), r.address, strings.Join(r.links, " ")})
+// table is what is known of all resources, on fewer lines than height, each narrower than
+// width; 0: any.
+func (c *console) table(width, height int) []string {
+	rows := c.rows
+	crowded := height > 0 && 1+len(rows) >= height
+	if crowded {
+		var troubled, others []*row
+		for _, r := range rows {
+			if r.troubled() {
+				troubled = append(troubled, r)
+			} else {
+				others = append(others, r)
+			}
+		}
+		rows = slices.Concat(troubled, others)
 	}
+	lines := c.lines(rows, width)
+	if crowded {
+		kept := max(0, height-2)
+		more := fmt.Sprintf("… and %d more", len(rows)-max(0, kept-1))
+		lines = append(lines[:kept], narrower(more, width))[:height-1]
+	}
+	return lines
+}
+
+// lines are a heading and a line for each row, without the columns that have nothing to say.
+func (c *console) lines(rows []*row, width int) []string {
+	const stateColumn, addressColumn = 2, 3 // up to this one they are always there
+	cells := [][]string{{"RESOURCE", "KIND", "STATE", "ADDRESS", "LINKS", "DETAIL"}}
 	widths := make([]int, len(cells[0]))
-	for _, line := range cells {
+	for _, r := range rows {
+		line := []string{r.name, r.kind, string(r.state), r.address, strings.Join(r.links, " "), r.note()}
 		for i, cell := range line {
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
+		cells = append(cells, line)
 	}
-	const stateColumn = 2
+	for i, heading := range cells[0] {
+		if i <= addressColumn || widths[i] > 0 {
+			widths[i] = max(widths[i], utf8.RuneCountInString(heading))
+		}
+	}
 	lines := make([]string, len(cells))
 	for n, line := range cells {
 		var text strings.Builder
 		for i, cell := range line {
-			text.WriteString(pad(cell, widths[i]))
-			if i < len(line)-1 {
-				text.WriteString("  ")
+			if widths[i] > 0 {
+				text.WriteString(pad(cell, widths[i]) + "  ")
 			}
 		}
-		lines[n] = strings.TrimRight(text.String(), " ")
-		if width > 0 {
-			lines[n] = clip(lines[n], width-1) // in the last column a terminal may go on
-		}
+		lines[n] = narrower(strings.TrimRight(text.String(), " "), width)
 		if !c.colour {
 			continue
 		}
@@ -226,7 +289,7 @@ func (c *console) table(width int) []string {
 			continue
 		}
 		start := widths[0] + widths[1] + 4
-		lines[n] = colourAt(lines[n], start, start+utf8.RuneCountInString(line[stateColumn]), stateColours[c.rows[n-1].state])
+		lines[n] = colourAt(lines[n], start, start+utf8.RuneCountInString(line[stateColumn]), stateColours[rows[n-1].state])
 	}
 	return lines
 }
@@ -242,9 +305,11 @@ func pad(text string, width int) string {
 	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
 }
 
-func clip(text string, width int) string {
-	if runes := []rune(text); len(runes) > width {
-		return string(runes[:max(0, width-1)]) + "…"
+// narrower clips a line to less than that width, as in the last column a terminal may go on
+// to the next line; 0: it may be as long as it is.
+func narrower(text string, width int) string {
+	if runes := []rune(text); width > 0 && len(runes) >= width {
+		return string(append(runes[:max(0, width-2)], '…')[:width-1])
 	}
 	return text
 }

@@ -132,7 +132,7 @@ func stopContainer(ctx context.Context, api *client.Client, id string) error {
 	}
 	_, err := api.ContainerStop(ctx, id, client.ContainerStopOptions{Timeout: &patience})
 	if err != nil && ctx.Err() != nil {
-		return fmt.Errorf("it did not stop in time, and was killed: %w", context.Cause(ctx))
+		return fmt.Errorf("%w: %w", errKilled, context.Cause(ctx))
 	}
 	return exceptGone(err)
 }

@@ -28,18 +28,13 @@ func (l *launch) undo(ctx context.Context) {
 	}
 	for _, name := range l.names {
 		if err := removeContainer(ctx, l.api, name); err != nil {
-			l.log.Warn("a container that did not start is left", "container", name, "error", err)
+			l.log.Warn("hosting: a container that did not start is left", "container", name, "error", err)
 		}
 	}
 }
 
 // alone starts a server with a network interface of its own.
 func (l *launch) alone(ctx context.Context, s *server) (instance, error) {
-	if !s.persistent {
-		if err := l.endPersistent(ctx, s.name); err != nil {
-			return nil, err
-		}
-	}
 	spec, err := l.serverSpec(ctx, s, redisPort)
 	if err != nil {
 		return nil, err
@@ -146,6 +141,11 @@ func (l *launch) up(ctx context.Context, spec *containerSpec) (string, error) {
 func (l *launch) bringUp(ctx context.Context, spec *containerSpec) (string, error) {
 	labels := l.labels(spec.Persistent)
 	if spec.Persistent {
+		unlock, err := l.run.lockPersistent(ctx, spec.Name)
+		if err != nil {
+			return "", err
+		}
+		defer unlock()
 		fingerprint, err := spec.fingerprint()
 		if err != nil {
 			return "", err
@@ -207,26 +207,8 @@ func (l *launch) takeOver(ctx context.Context, spec *containerSpec, fingerprint 
 			return old.ID, portError(err, spec.hostPorts())
 		}
 	}
-	l.log.Info("replacing the container of an earlier run", "container", spec.Name)
-	if err := stopContainer(ctx, l.api, old.ID); err != nil {
-		return "", err
-	}
-	return "", removeContainer(ctx, l.api, old.ID)
-}
-
-// endPersistent removes the container that the app left running when the server was
-// declared to outlive it, which it no longer is.
-func (l *launch) endPersistent(ctx context.Context, server string) error {
-	name := l.containerName(server, true)
-	found, err := l.api.ContainerInspect(ctx, name, client.ContainerInspectOptions{})
-	if err != nil || found.Container.Config == nil || found.Container.Config.Labels[appLabel] != l.run.home.id {
-		return exceptGone(err)
-	}
-	l.log.Info("removing the container of an earlier run", "container", name)
-	if err := stopContainer(ctx, l.api, found.Container.ID); err != nil {
-		return err
-	}
-	return removeContainer(ctx, l.api, found.Container.ID)
+	l.log.Info("hosting: replacing the container of an earlier run", "container", spec.Name)
+	return "", endContainer(ctx, l.api, old.ID)
 }
 
 // portWords is how engines say that a port is taken.

@@ -22,8 +22,16 @@ func (c *containers) networkName(outlives bool) string {
 // network makes a network when it is not there, and returns its name. That of the app stays.
 func (c *containers) network(ctx context.Context, outlives bool) (string, error) {
 	name := c.networkName(outlives)
-	c.mu.Lock() // engines do not mind two of the same name
+	// Engines do not mind two of the same name.
+	c.mu.Lock()
 	defer c.mu.Unlock()
+	if outlives {
+		unlock, err := c.run.lockPersistent(ctx, ".network")
+		if err != nil {
+			return "", err
+		}
+		defer unlock()
+	}
 	_, err := c.api.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
 	if errdefs.IsNotFound(err) {
 		ctx, cancel := wholly(ctx)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/moby/moby/client"
@@ -25,6 +26,8 @@ type containers struct {
 	// placed are the servers that were started, and where other containers reach them
 	// under their names.
 	placed map[*server]innerPlace
+	// taken are the volumes and folders that servers write to, and their containers.
+	taken map[string]string
 }
 
 // innerPlace is where a server is in its networks.
@@ -45,7 +48,7 @@ func newContainers(ctx context.Context, r *run, log *slog.Logger) (*containers, 
 	if err != nil {
 		return nil, err
 	}
-	log.Debug("using a container engine", "host", host, "api", api.ClientVersion())
+	log.Debug("hosting: using a container engine", "host", host, "api", api.ClientVersion())
 	return openContainers(api, host, r, log)
 }
 
@@ -54,14 +57,17 @@ func openContainers(api *client.Client, host string, r *run, log *slog.Logger) (
 		return nil, errors.Join(err, api.Close())
 	}
 	return &containers{
-		api: api, run: r, log: log, uid: os.Getuid(), gid: os.Getgid(), placed: map[*server]innerPlace{},
+		api: api, run: r, log: log, uid: os.Getuid(), gid: os.Getgid(), placed: map[*server]innerPlace{}, taken: map[string]string{},
 	}, nil
 }
 
 // engineFile has the address of the engine that a run uses.
-func engineFile(r *run) string { return filepath.Join(r.dir, "engine") }
+func engineFile(r *run) string { return filepath.Join(r.dir, ".engine") } // no resource has that name
 
-func (*containers) kind() RuntimeKind          { return ContainerRuntime }
+func (*containers) kind() RuntimeKind { return ContainerRuntime }
+
+func (c *containers) where() string { return "in containers at " + c.api.DaemonHost() }
+
 func (*containers) supports(*server) error     { return nil }
 func (*containers) supportsUI(*uiServer) error { return nil }
 
@@ -146,6 +152,46 @@ func (c *containers) introduce(ctx context.Context, s *server, network string) e
 	return nil
 }
 
+// retire sees to the processes as well that the app left when it had no containers.
+func (c *containers) retire(ctx context.Context, persistent []string) error {
+	if err := c.run.retire(ctx, nil); err != nil {
+		return err
+	}
+	mine := make(client.Filters).Add("label", appLabel+"="+c.run.home.id).Add("label", configurationLabel)
+	found, err := c.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: mine})
+	if err != nil {
+		return err
+	}
+	for _, old := range found.Items {
+		declared := slices.ContainsFunc(persistent, func(name string) bool {
+			return slices.Contains(old.Names, "/"+c.containerName(name, true))
+		})
+		if declared {
+			continue
+		}
+		c.log.Info("hosting: removing the container of an earlier run", "container", old.Names)
+		if err := endContainer(ctx, c.api, old.ID); err != nil {
+			return err
+		}
+	}
+	if len(persistent) == 0 {
+		return removeNetwork(ctx, c.api, c.networkName(true))
+	}
+	return nil
+}
+
+// endContainer stops a container and removes it, whoever waits for that.
+func endContainer(ctx context.Context, api *client.Client, id string) error {
+	ctx, cancel := wholly(ctx)
+	defer cancel()
+	if err := stopContainer(ctx, api, id); err != nil {
+		return err
+	}
+	return removeContainer(ctx, api, id)
+}
+
+// close removes what has the run's label, which is more than the network when the engine
+// was slow to answer.
 func (c *containers) close(ctx context.Context) error {
-	return errors.Join(removeNetwork(ctx, c.api, c.networkName(false)), c.api.Close())
+	return errors.Join(removeLabelled(ctx, c.api, c.run.id), c.api.Close())
 }

@@ -9,7 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -184,8 +184,8 @@ func (c *containers) mount(ctx context.Context, spec *containerSpec, m *mount) e
 	} else {
 		to.Type, to.Source = mounts.TypeBind, m.folder
 		if !m.readOnly {
-			if err := os.MkdirAll(m.folder, 0o750); err != nil {
-				return fmt.Errorf("the folder for its data, %s: %w", m.folder, err)
+			if err := writableFolder(m.folder); err != nil {
+				return fmt.Errorf("the folder for data, %s: %w", m.folder, err)
 			}
 		}
 		user, err := c.owner(ctx)
@@ -198,7 +198,45 @@ func (c *containers) mount(ctx context.Context, spec *containerSpec, m *mount) e
 		spec.Host.SecurityOpt = []string{"label=disable"}
 	}
 	spec.Host.Mounts = []mounts.Mount{to}
+	if m.readOnly {
+		return nil
+	}
+	return c.takeData(ctx, spec.Name, to.Source)
+}
+
+// takeData makes sure that no other container writes to a volume or folder: the last one to save
+// would win.
+func (c *containers) takeData(ctx context.Context, name, source string) error {
+	source = realPath(source)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if other, taken := c.taken[source]; taken && other != name {
+		return fmt.Errorf("%s: %w (%s)", source, errInUse, other)
+	}
+	running, err := c.api.ContainerList(ctx, client.ContainerListOptions{Filters: make(client.Filters).Add("label", appLabel)})
+	if err != nil {
+		return err
+	}
+	for _, item := range running.Items {
+		for _, mounted := range item.Mounts {
+			if mounted.RW && (mounted.Name == source || realPath(mounted.Source) == source) && !slices.Contains(item.Names, "/"+name) {
+				return fmt.Errorf("%s: %w (%s)", source, errInUse, strings.TrimPrefix(item.Names[0], "/"))
+			}
+		}
+	}
+	c.taken[source] = name
 	return nil
+}
+
+// realPath is one spelling of a folder of many. The name of a volume stays as it is.
+func realPath(source string) string {
+	if !filepath.IsAbs(source) {
+		return source
+	}
+	if real, err := filepath.EvalSymlinks(source); err == nil {
+		return real
+	}
+	return filepath.Clean(source)
 }
 
 // owner is the user in a container whose files in a folder of the host belong to the

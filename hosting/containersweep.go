@@ -7,13 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"sync"
-	"time"
 
 	"github.com/moby/moby/client"
 )
-
-// sweepGrace is how long a container that a dead run has left may take to save its data.
-const sweepGrace = 2 * time.Second
 
 // sweepContainers removes what a run that died has left in its engine. It fails when the
 // engine does not answer now; then the run's folder is needed again.
@@ -31,7 +27,12 @@ func sweepContainers(ctx context.Context, r *run) error {
 	}
 	defer func() { _ = api.Close() }()
 
-	mine := make(client.Filters).Add("label", runLabel+"="+r.id)
+	return removeLabelled(ctx, api, r.id)
+}
+
+// removeLabelled removes the containers and networks of a run.
+func removeLabelled(ctx context.Context, api *client.Client, run string) error {
+	mine := make(client.Filters).Add("label", runLabel+"="+run)
 	found, err := api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: mine})
 	if err != nil {
 		return err
@@ -40,9 +41,7 @@ func sweepContainers(ctx context.Context, r *run) error {
 	var all sync.WaitGroup
 	for i, left := range found.Items {
 		all.Go(func() {
-			grace, cancel := context.WithTimeout(ctx, sweepGrace)
-			defer cancel()
-			_ = stopContainer(grace, api, left.ID) // it is removed in any case
+			_ = stopContainer(ctx, api, left.ID) // it is removed in any case
 			errs[i] = removeContainer(ctx, api, left.ID)
 		})
 	}

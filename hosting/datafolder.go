@@ -42,6 +42,23 @@ func writableFolder(folder string) error {
 	return errors.Join(file.Close(), os.Remove(file.Name()))
 }
 
+// lockData keeps two servers from writing the same data: the last to save would win. The lock goes
+// with the server, which inherits it, and not with the app: a server that is left behind has
+// it still. It is on the folder itself, whatever it is called. nil where there is nothing to
+// lock.
+func lockData(m *mount, folder string) (*os.File, error) {
+	if m == nil || m.readOnly {
+		return nil, nil //nolint:nilnil // that is what it says
+	}
+	lock, err := lockFolder(folder)
+	if err != nil {
+		return nil, fmt.Errorf("the folder for data, %s: %w", folder, err)
+	}
+	return lock, nil
+}
+
+var errInUse = errors.New("it is in use by another server; stop that first, or take other data")
+
 // copyDump makes a folder with a copy of another's data: redis-server has no way to only
 // read it.
 func copyDump(folder, from string) error {

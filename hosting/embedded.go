@@ -18,6 +18,8 @@ type embedded struct {
 
 func (*embedded) kind() RuntimeKind { return EmbeddedRuntime }
 
+func (*embedded) where() string { return "inside this program, and keeps nothing" }
+
 const insteadOfEmbedded = "install redis-server, or start Docker or Podman"
 
 func (*embedded) supports(s *server) error {
@@ -57,6 +59,8 @@ func (*embedded) start(_ context.Context, group []*server, _ func(string)) ([]in
 	}
 	return instances, nil
 }
+
+func (e *embedded) retire(ctx context.Context, _ []string) error { return e.run.retire(ctx, nil) }
 
 func (*embedded) close(context.Context) error { return nil }
 

@@ -22,7 +22,7 @@ func (r *ExistingRedis) dependencies() (addressed, healthy []Resource) { return 
 func (r *ExistingRedis) check() []error {
 	spec := connectionSpec{name: r.name, given: r.configured()}
 	if spec.given == "" {
-		return []error{fmt.Errorf("there is no connection string: set the environment variable %s, for instance to localhost:6379", r.variable())}
+		return []error{fmt.Errorf("there is no connection string: set the environment variable %s, for instance to localhost:6379", strings.ReplaceAll(r.variable(), "-", "_"))}
 	}
 	if _, err := spec.universalOptions(); err != nil {
 		return []error{fmt.Errorf("the environment variable %s: %w", r.variable(), err)}
@@ -34,9 +34,12 @@ func (r *ExistingRedis) variable() string { return "ConnectionStrings__" + r.nam
 
 // configured is the connection string of the environment.
 func (r *ExistingRedis) configured() string {
-	for _, variable := range os.Environ() {
-		if name, value, _ := strings.Cut(variable, "="); strings.EqualFold(name, r.variable()) && value != "" {
-			return value
+	// The latter for shells, which set no variable with a hyphen.
+	for _, wanted := range []string{r.variable(), strings.ReplaceAll(r.variable(), "-", "_")} {
+		for _, variable := range os.Environ() {
+			if name, value, _ := strings.Cut(variable, "="); strings.EqualFold(name, wanted) && value != "" {
+				return value
+			}
 		}
 	}
 	return ""

@@ -46,7 +46,7 @@ func pings(spec connectionSpec) (check health, end func(), err error) {
 	}
 	check = func(ctx context.Context) error {
 		for i, client := range clients {
-			if err := reachable(ctx, addrs[i]); err != nil {
+			if err := reachable(ctx, o, addrs[i]); err != nil {
 				return err
 			}
 			if err := client.Ping(ctx).Err(); err != nil {
@@ -68,7 +68,7 @@ func pings(spec connectionSpec) (check health, end func(), err error) {
 func sentinelPings(o *redis.UniversalOptions) health {
 	return func(ctx context.Context) (err error) {
 		for _, addr := range o.Addrs {
-			if err = reachable(ctx, addr); err != nil {
+			if err = reachable(ctx, o, addr); err != nil {
 				continue
 			}
 			asked := o.Simple()
@@ -83,7 +83,7 @@ func sentinelPings(o *redis.UniversalOptions) health {
 			}
 			found := o.Simple()
 			found.Addr = net.JoinHostPort(primary[0], primary[1])
-			if err := reachable(ctx, found.Addr); err != nil {
+			if err := reachable(ctx, o, found.Addr); err != nil {
 				return err
 			}
 			client := redis.NewClient(found)
@@ -96,12 +96,16 @@ func sentinelPings(o *redis.UniversalOptions) health {
 
 // reachable tells whether somebody listens at the address. go-redis finds that out, too, but
 // prints it on standard error.
-func reachable(ctx context.Context, addr string) error {
+func reachable(ctx context.Context, o *redis.UniversalOptions, addr string) error {
+	dial := o.Dialer // through a tunnel
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
 	network := "tcp"
 	if strings.HasPrefix(addr, "/") {
 		network = "unix"
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+	conn, err := dial(ctx, network, addr)
 	if err != nil {
 		return err
 	}
@@ -110,7 +114,7 @@ func reachable(ctx context.Context, addr string) error {
 
 // listens is the health check of what may not be asked more.
 func listens(addr string) health {
-	return func(ctx context.Context) error { return reachable(ctx, addr) }
+	return func(ctx context.Context) error { return reachable(ctx, &redis.UniversalOptions{}, addr) }
 }
 
 // answersHTTP is the health check of what serves HTTP: it answers, and with no failure.
@@ -146,15 +150,19 @@ func (h health) within(ctx context.Context) error {
 }
 
 // wait asks until the answer is good, the resource has ended, or the time is up.
-func (h health) wait(ctx context.Context, timeout time.Duration, instances []instance) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+func (h health) wait(parent context.Context, timeout time.Duration, instances []instance) error {
+	ctx, cancel := context.WithTimeout(parent, timeout)
 	defer cancel()
 	ticker := time.NewTicker(healthPause)
 	defer ticker.Stop()
+	var last error // but for those that the end of ctx is the reason for
 	for {
 		err := h.within(ctx)
 		if err == nil {
 			return nil
+		}
+		if last == nil || ctx.Err() == nil {
+			last = err
 		}
 		for _, i := range instances {
 			select {
@@ -165,11 +173,12 @@ func (h health) wait(ctx context.Context, timeout time.Duration, instances []ins
 		}
 		select {
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return fmt.Errorf("it runs, but was not healthy within %v: %w", timeout, err)
-			}
-			return context.Cause(ctx)
 		case <-ticker.C:
+			continue
 		}
+		if parent.Err() != nil {
+			return fmt.Errorf("%w: %w", context.Cause(parent), last)
+		}
+		return fmt.Errorf("it runs, but was not healthy within %v: %w", timeout, last)
 	}
 }

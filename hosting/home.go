@@ -1,6 +1,8 @@
 package hosting
 
 import (
+	"cmp"
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -22,7 +25,7 @@ import (
 //	             persistent/{resource}/   servers that outlive the app
 //	             runs/{run}/              locked while the run lives
 //	volumes/{volume}/                     apps may share them
-//	locks/
+//	npm/                                  Redis Commander
 type home struct {
 	dir string // of the app
 	id  string // {app}-{hash}
@@ -64,17 +67,7 @@ func openHome(dir, name, path string) (*home, error) {
 }
 
 func (h *home) writable() error {
-	for _, folder := range []string{h.path("runs"), h.shared("locks")} {
-		if err := os.MkdirAll(folder, 0o700); err != nil {
-			return err
-		}
-	}
-	file, err := os.CreateTemp(h.dir, "")
-	if err != nil {
-		return err
-	}
-	_ = file.Close()
-	return os.Remove(file.Name())
+	return writableFolder(h.path("runs"))
 }
 
 func (h *home) path(elements ...string) string {
@@ -96,8 +89,8 @@ type run struct {
 	id   string
 	dir  string
 	lock *flock.Flock
-
-	claims []*flock.Flock
+	// startTimeout is that of the app; 0: the default.
+	startTimeout time.Duration
 }
 
 // startRun makes the folder of a new run.
@@ -111,7 +104,7 @@ func (h *home) startRun() (*run, error) {
 	// The lock is there before the folder: a run that has a folder and no lock is dead.
 	r.lock = flock.New(r.dir + ".lock")
 	if locked, err := r.lock.TryLock(); err != nil || !locked {
-		return nil, fmt.Errorf("locking %s: %w", r.lock.Path(), errors.Join(err, errInUse))
+		return nil, errors.Join(fmt.Errorf("cannot lock %s", r.lock.Path()), err)
 	}
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		r.end()
@@ -123,30 +116,16 @@ func (h *home) startRun() (*run, error) {
 // end takes the folder of the run away. Whatever was started has ended before.
 func (r *run) end() {
 	_ = os.RemoveAll(r.dir)
-	for _, claim := range r.claims {
-		_ = claim.Unlock()
-	}
 	_ = os.Remove(r.lock.Path())
 	_ = r.lock.Unlock()
 }
 
-var errInUse = errors.New("it is in use")
+// leave keeps the folder of the run for the next one, which clears away what is left.
+func (r *run) leave() { _ = r.lock.Unlock() }
 
-// claim takes something for this run alone: data that two servers must not share. what says
-// it in an error.
-func (r *run) claim(key, what string) error {
-	hash := sha256.Sum256([]byte(key))
-	lock := flock.New(r.shared("locks", hex.EncodeToString(hash[:])[:20]))
-	locked, err := lock.TryLock()
-	switch {
-	case err != nil:
-		return err
-	case !locked:
-		_ = lock.Close()
-		return fmt.Errorf("%s: %w by another run; stop that first, or take other data", what, errInUse)
-	}
-	r.claims = append(r.claims, lock)
-	return nil
+// patient is a context that bounds how long what was started may take to answer.
+func (r *run) patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, cmp.Or(r.startTimeout, DefaultStartTimeout))
 }
 
 // dead returns the folders of runs that ended without taking them away, with their locks held.

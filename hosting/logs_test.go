@@ -1,6 +1,7 @@
 package hosting
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -23,12 +24,20 @@ func TestLineWriter(t *testing.T) {
 		"as long as it may be": {[]string{long + "\n"}, []string{long}},
 		"too long":             {[]string{long, "more\n"}, []string{long, "more"}},
 		"much too long":        {[]string{long + long + "more\nnext\n"}, []string{long, long, "more", "next"}},
+		"written over":         {[]string{"10%\r50%\rdone\n", "next\n"}, []string{"done", "next"}},
+		"over in pieces":       {[]string{"10%", "\r50", "%\r", "done", "\r\n", "next\n"}, []string{"done", "next"}},
+		"over without an end":  {[]string{"10%\r50%\r"}, []string{"50%"}},
+		"over, and long":       {[]string{long + "\r" + long + "\r", "done\n"}, []string{"done"}},
+		"over, and too long":   {[]string{"10%\r" + long + "more\n"}, []string{long, "more"}},
+		"over with nothing":    {[]string{"one\r\r\r", "\r\r", "two\r", "\n"}, []string{"two"}},
+		"long, CR LF":          {[]string{long + "\r", "\n"}, []string{long}},
+		"CR CR LF":             {[]string{"one\r\r\n"}, []string{"one"}},
 		"nothing":              {nil, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var lines []string
-			w := newLineWriter(func(line string) { lines = append(lines, line) })
+			w := newLineWriter(nil, func(line string) { lines = append(lines, line) })
 			for _, text := range test.writes {
 				n, err := w.Write([]byte(text))
 				require.NoError(t, err)
@@ -36,13 +45,14 @@ func TestLineWriter(t *testing.T) {
 			}
 			require.NoError(t, w.Close())
 			assert.Equal(t, test.lines, lines)
+			assert.Equal(t, strings.Join(test.lines, "\n"), w.tail())
 		})
 	}
 }
 
 func TestLineWriterOfTwoStreams(t *testing.T) {
 	count := 0
-	w := newLineWriter(func(line string) {
+	w := newLineWriter(nil, func(line string) {
 		assert.Equal(t, "line", line)
 		count++
 	})
@@ -57,6 +67,27 @@ func TestLineWriterOfTwoStreams(t *testing.T) {
 	}
 	writers.Wait()
 	assert.Equal(t, 2000, count)
+}
+
+func TestLineWriterHidesAndKeeps(t *testing.T) {
+	var lines []string
+	w := newLineWriter(newRedactor("plainsecret"), func(line string) { lines = append(lines, line) })
+	assert.Empty(t, w.tail())
+	for n := range logLines + 5 {
+		_, err := fmt.Fprintf(w, "%d plain", n)
+		require.NoError(t, err)
+		_, err = w.Write([]byte("secret\n"))
+		require.NoError(t, err)
+	}
+	require.Len(t, lines, logLines+5)
+	assert.Equal(t, "0 ***", lines[0])
+	assert.Equal(t, strings.Join(lines[5:], "\n"), w.tail())
+
+	_, err := w.Write([]byte("the plainsecret end"))
+	require.NoError(t, err)
+	assert.NotContains(t, w.tail(), "end", "it may go on")
+	require.NoError(t, w.Close())
+	assert.Equal(t, strings.Join(append(lines[6:logLines+5:logLines+5], "the *** end"), "\n"), w.tail())
 }
 
 func TestRedactor(t *testing.T) {

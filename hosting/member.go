@@ -11,6 +11,7 @@ type member struct {
 	resource resource
 	app      *App
 
+	needs, waits       []Resource    // what has to have an address first, and to be healthy
 	addressed, healthy chan struct{} // closed when it is so
 	gone               chan struct{} // closed when it has stopped
 
@@ -37,6 +38,7 @@ func newMember(a *App, r resource) *member {
 		gone:      make(chan struct{}),
 		view:      view{name: r.Name(), kind: r.kind()},
 	}
+	m.needs, m.waits = r.dependencies()
 	m.show(stateWaiting, "")
 	return m
 }
@@ -61,47 +63,69 @@ func (m *member) bring(ctx, watch context.Context) error {
 	switch {
 	case m.health == nil:
 		m.show(stateRunning, "")
-		close(m.healthy)
 	case m.tolerated:
-		close(m.healthy) // nobody waits: it is asked when all the others are there
+		// Nobody waits: it is asked when all the others are there.
 	default:
 		if err := m.health.wait(ctx, a.options.startTimeout, m.instances); err != nil {
 			return err
 		}
 		m.show(stateHealthy, "")
-		close(m.healthy)
 	}
+	close(m.healthy)
 	a.watchers.Go(func() { m.watch(watch) })
 	return nil
 }
 
 // await waits for the resources that this one needs.
 func (m *member) await(ctx context.Context) error {
-	addressed, healthy := m.resource.dependencies()
-	for _, r := range addressed {
-		if err := m.awaitOne(ctx, m.app.members[r.resource()].addressed); err != nil {
+	for _, r := range m.needs {
+		if err := m.awaitOne(ctx, r, m.app.members[r.resource()].addressed); err != nil {
 			return err
 		}
 	}
-	for _, r := range healthy {
-		other := m.app.members[r.resource()]
-		if other.omitted {
-			continue
-		}
-		if err := m.awaitOne(ctx, other.healthy); err != nil {
+	for _, r := range m.waits {
+		if err := m.awaitOne(ctx, r, m.app.members[r.resource()].healthy); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (*member) awaitOne(ctx context.Context, event <-chan struct{}) error {
+func (m *member) awaitOne(ctx context.Context, r Resource, event <-chan struct{}) error {
+	m.show(stateWaiting, "for "+r.Name())
 	select {
 	case <-event:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// omit leaves a resource out that could not be started and need not be there. Nobody waits
+// for it any more.
+func (m *member) omit(ctx context.Context, err error) bool {
+	if u, ok := m.resource.(*UI); !ok || !u.optional || ctx.Err() != nil {
+		return false
+	}
+	if stopped := m.stopInstances(ctx); stopped != nil {
+		m.app.log.Warn("hosting: it does not stop", "resource", m.resource.Name(), "error", stopped)
+	}
+	m.instances, m.health = nil, nil
+	m.leaveOut(err)
+	select {
+	case <-m.addressed:
+	default:
+		close(m.addressed)
+	}
+	close(m.healthy)
+	return true
+}
+
+// leaveOut says that the resource is not there.
+func (m *member) leaveOut(err error) {
+	m.view.address, m.view.links = "", nil
+	m.show(stateOmitted, firstLine(err.Error()))
+	m.app.log.Warn("hosting: omitted", "resource", m.resource.Name(), "reason", err.Error())
 }
 
 // checkName is the name of the health check.

@@ -267,7 +267,26 @@ func TestWrongDeclarations(t *testing.T) {
 		"name":        {func(b *Builder) { b.AddRedis("my cache") }, `hosting: the name of a redis takes letters, digits and hyphens, first a letter, at most 64, got "my cache"`},
 		"no name":     {func(b *Builder) { b.AddRedis("") }, `hosting: the name of a redis takes letters, digits and hyphens, first a letter, at most 64, got ""`},
 		"twice":       {func(b *Builder) { b.AddRedis("cache"); b.AddCluster("Cache") }, `hosting: the name "Cache" is given twice; case does not make a difference`},
-		"a UI's name": {func(b *Builder) { b.AddRedis("rediscommander").WithRedisCommander() }, `hosting: the name "rediscommander" is given twice; case does not make a difference`},
+		"a UI's name": {func(b *Builder) { b.AddRedis("rediscommander").WithRedisCommander() }, `hosting: the name "rediscommander" is that of a user interface: give another to the other resource`},
+		"one host port": {
+			func(b *Builder) {
+				b.AddRedis("cache").WithHostPort(7405)
+				b.AddCommand("api", "x").WithHTTPEndpoint(7405, "PORT")
+			},
+			"hosting: cache and api both ask for host port 7405",
+		},
+		"nil": {
+			func(b *Builder) { b.AddCommand("api", "x").WaitFor(nil).WithReference((*Redis)(nil)) },
+			"hosting: api: WaitFor takes a resource of the app, got nil\nhosting: api: WithReference takes a resource of the app, got nil",
+		},
+		"value of a variable": {
+			func(b *Builder) { b.AddCommand("api", "x").WithEnv("A", "\x00") },
+			"hosting: api: WithEnv takes a value without NUL for A",
+		},
+		"no connection string of a name with a hyphen": {
+			func(b *Builder) { b.AddConnectionString("my-cache") },
+			"hosting: my-cache: there is no connection string: set the environment variable ConnectionStrings__my_cache, for instance to localhost:6379",
+		},
 		"password": {
 			func(b *Builder) { b.AddRedis("cache").WithPassword("hush,hush") },
 			"hosting: cache: WithPassword takes a password without a comma, which a connection string cannot hold",

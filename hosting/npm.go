@@ -41,9 +41,6 @@ func supportsNPM(kind RuntimeKind, u *uiServer) error {
 // commanderFromNPM starts Redis Commander as it comes from npm, where it is installed
 // the first time.
 func commanderFromNPM(ctx context.Context, r *run, u *uiServer, progress func(string)) (instance, error) {
-	if err := npmMissing(); err != nil {
-		return nil, err
-	}
 	installed, err := installCommander(ctx, r, progress)
 	if err != nil {
 		return nil, err
@@ -88,6 +85,8 @@ func startCommander(ctx context.Context, r *run, u *uiServer, node, installed st
 		_ = os.RemoveAll(folder)
 		return nil, err
 	}
+	ctx, cancel := r.patient(ctx)
+	defer cancel()
 	// It says so when it listens, which nothing else on its port would in its log.
 	err = until(ctx, p, func(context.Context) bool {
 		log, _ := os.ReadFile(logFileOf(r.dir, u.name))
@@ -163,29 +162,14 @@ func npmInstall(ctx context.Context, r *run, folder, versioned string) error {
 	if err != nil {
 		return err
 	}
-	p, err := startProcess(r.dir, command{
-		name: "npm-install",
+	return runToEnd(ctx, r, command{
+		name: "npm.install",
 		path: npm,
 		args: []string{
-			"install", "--prefix", folder, "--global=false", "--no-audit", "--no-fund", "--no-update-notifier",
+			"install", "--prefix", folder, "--global=false", "--no-audit", "--no-fund", "--fetch-retries=1", "--no-update-notifier",
 			"--ignore-scripts", "--omit=optional", versioned,
 		},
 		dir: folder,
 		env: os.Environ(), // where the user's registry and proxies are
 	})
-	if err != nil {
-		return err
-	}
-	select {
-	case <-p.done():
-	case <-ctx.Done():
-		// It is to end at once: there is nothing to save.
-		_ = p.stop(ctx)
-		return context.Cause(ctx)
-	}
-	err = p.err()
-	if p.cmd.ProcessState.Success() {
-		err = nil
-	}
-	return errors.Join(err, p.stop(ctx))
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,7 +26,7 @@ const stateFile = "state"
 // startPersistent takes over the server that the app has left running, and starts one when
 // there is none or it was configured otherwise.
 func (p *processes) startPersistent(ctx context.Context, s *server) (started, error) {
-	unlock, err := p.lockPersistent(ctx, s.name)
+	unlock, err := p.run.lockPersistent(ctx, s.name)
 	if err != nil {
 		return started{}, err
 	}
@@ -45,8 +46,8 @@ func (p *processes) startPersistent(ctx context.Context, s *server) (started, er
 				return started{}, err
 			}
 		}
-		p.log.InfoContext(ctx, "replacing the redis-server that was left running", "name", s.name, "pid", pid, "sameConfiguration", same)
-		endProcess(ctx, pidFile)
+		p.log.InfoContext(ctx, "hosting: replacing the redis-server that was left running", "resource", s.name, "pid", pid, "sameConfiguration", same)
+		undo(ctx, func(ctx context.Context) { endProcess(ctx, pidFile) })
 	}
 
 	start := func(port int) (started, error) { return p.startKept(ctx, s, folder, port, fingerprint) }
@@ -59,43 +60,59 @@ func (p *processes) startPersistent(ctx context.Context, s *server) (started, er
 	return onPort(s.port, start)
 }
 
-// lockPersistent keeps two apps that start at the same time from both starting the server.
-func (p *processes) lockPersistent(ctx context.Context, name string) (unlock func(), err error) {
-	if err := os.MkdirAll(p.run.path("persistent"), 0o700); err != nil {
+// lockPersistent keeps two apps that start at the same time from both starting what outlives
+// them.
+func (r *run) lockPersistent(ctx context.Context, name string) (unlock func(), err error) {
+	if err := os.MkdirAll(r.path("persistent"), 0o700); err != nil {
 		return nil, err
 	}
-	lock := flock.New(p.run.path("persistent", name+".lock"))
+	lock := flock.New(r.path("persistent", name+".lock"))
 	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
 		return nil, fmt.Errorf("waiting for another run of the app that starts it: %w", err)
 	}
 	return func() { _ = lock.Unlock() }, nil
 }
 
-// endPersistent ends the server that the app left running when it was declared to outlive
-// it, which it no longer is, with its files.
-func (p *processes) endPersistent(ctx context.Context, name string) error {
-	folder := p.run.path("persistent", name)
-	if _, err := os.Stat(folder); err != nil {
-		return nil // there was none
-	}
-	unlock, err := p.lockPersistent(ctx, name)
+func (p *processes) retire(ctx context.Context, persistent []string) error {
+	return p.run.retire(ctx, persistent)
+}
+
+// retire ends the processes that earlier runs have left running to outlive them, but for those
+// that are still to, and takes their files away.
+func (r *run) retire(ctx context.Context, persistent []string) error {
+	entries, err := os.ReadDir(r.path("persistent"))
 	if err != nil {
-		return err
+		return nil //nolint:nilerr // there are none
 	}
-	defer unlock()
-	endProcess(ctx, pidFileOf(folder, name))
-	return os.RemoveAll(folder)
+	for _, entry := range entries {
+		name := entry.Name()
+		if !entry.IsDir() || slices.Contains(persistent, name) {
+			continue
+		}
+		unlock, err := r.lockPersistent(ctx, name)
+		if err != nil {
+			return err
+		}
+		folder := r.path("persistent", name)
+		undo(ctx, func(ctx context.Context) { endProcess(ctx, pidFileOf(folder, name)) })
+		err = os.RemoveAll(folder)
+		unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // takeOver returns the server that was left running, if it answers.
 func (p *processes) takeOver(ctx context.Context, s *server, folder string, port, pid int) (started, error) {
-	k := watch(command{name: s.name, path: p.redis, addr: localAddress(port)}, folder, pid)
+	k := watch(command{name: s.name, path: p.redis, addr: localAddress(port), secrets: s.secrets()}, folder, pid)
 	within, cancel := context.WithTimeout(ctx, p.answerGrace)
 	defer cancel()
 	if err := until(within, k, func(ctx context.Context) bool { return s.answers(ctx, k.addr, pid) }); err != nil {
 		return started{}, errors.Join(err, k.stop(ctx))
 	}
-	p.log.DebugContext(ctx, "took over redis-server", "name", s.name, "address", k.addr, "pid", pid)
+	p.log.DebugContext(ctx, "hosting: took over redis-server", "resource", s.name, "address", k.addr, "pid", pid)
 	return started{k, func(ctx context.Context) { _ = k.stop(ctx) }}, nil
 }
 
@@ -121,7 +138,7 @@ func (p *processes) startKept(ctx context.Context, s *server, folder string, por
 		abandon()
 		return started{}, err
 	}
-	cmd, err := c.launch(folder)
+	cmd, err := c.launch(folder, nil)
 	if err != nil {
 		abandon()
 		return started{}, err

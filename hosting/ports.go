@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
 	"strconv"
+	"syscall"
 )
 
 // freePorts finds n ports of the loopback interface that nothing listens on. They may
@@ -29,8 +31,11 @@ func checkPort(port int) error {
 		return nil
 	}
 	listener, err := net.Listen("tcp", localAddress(port))
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE) || err != nil && runtime.GOOS == "windows":
 		return portTaken(port)
+	case err != nil:
+		return err
 	}
 	return listener.Close()
 }

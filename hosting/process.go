@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,15 +17,17 @@ type command struct {
 	name   string // unique in the run; for errors and for the pid file
 	path   string
 	args   []string
-	dir    string    // "": where the app runs
-	env    []string  // all of it
-	output io.Writer // nil: a file beside the pid file, whose end is put into errors
+	dir    string      // "": where the app runs
+	env    []string    // all of it
+	output *lineWriter // nil: a file beside the pid file; the end of either is put into errors
 	// addr is where it will listen, for those that ask.
 	addr string
 	// scratch is a folder that is taken away with it, or "".
 	scratch string
 	// secrets are taken out of what errors show of its log.
 	secrets []string
+	// lock is held as long as the process runs, or anything that it has started; nil: none.
+	lock *os.File
 }
 
 func pidFileOf(folder, name string) string { return filepath.Join(folder, name+".pid") }
@@ -38,16 +39,17 @@ type process struct {
 	command
 	cmd    *exec.Cmd
 	folder string
+	pipe   *pipe // nil: the output is in a file
 
 	ended  chan struct{}
 	mu     sync.Mutex
 	result error
-	asked  bool // to stop
+	asked  bool // to stop, by somebody who ends the group
+	over   bool // it has ended by itself, and the group with it
 }
 
-// pidGrace is how long after it was started a process may write its pid down: more than
-// that before the file was written, and the pid is another process's now.
-const pidGrace = 10 * time.Second
+// errKilled is about what did not stop in time. Nothing of it is left.
+var errKilled = errors.New("it did not stop in time, and was killed")
 
 // killGrace is how long to wait for what was killed, which is short but for a kernel's
 // own troubles.
@@ -55,55 +57,78 @@ const killGrace = 5 * time.Second
 
 // startProcess starts a command and writes its pid into the folder, for [sweepProcesses].
 func startProcess(folder string, c command) (*process, error) {
-	cmd, err := c.launch(folder)
-	if err != nil {
+	p := &process{command: c, folder: folder, ended: make(chan struct{})}
+	var err error
+	if c.output != nil {
+		if p.pipe, err = newPipe(c.output); err != nil {
+			return nil, err
+		}
+	}
+	if p.cmd, err = p.launch(folder, p.pipe); err != nil {
+		p.pipe.drain()
 		return nil, err
 	}
-	p := &process{command: c, cmd: cmd, folder: folder, ended: make(chan struct{})}
 	go p.wait()
 	return p, nil
 }
 
 // launch starts the command, for which nobody waits yet.
-func (c *command) launch(folder string) (*exec.Cmd, error) {
-	pidFile := pidFileOf(folder, c.name)
-	cmd := newGroup(pidFile, c.path, c.args)
-	cmd.Dir, cmd.Env = c.dir, c.env
-
-	output := c.output
-	if output == nil {
+func (c *command) launch(folder string, output *pipe) (*exec.Cmd, error) {
+	defer output.started()
+	defer func() { _ = c.lock.Close() }() // the process has its own, of nil too
+	if c.dir != "" {
+		if _, err := os.Stat(c.dir); err != nil { // or the program would be said not to be there
+			return nil, fmt.Errorf("the working directory: %w", err)
+		}
+	}
+	cmd := newGroup(c.path, c.args)
+	cmd.Dir, cmd.Env = c.dir, append(c.env, markerOf(folder, c.name))
+	if c.lock != nil {
+		cmd.ExtraFiles = []*os.File{c.lock}
+	}
+	// Both are files: nobody has to wait for those that a process leaves behind with its
+	// output.
+	if output != nil {
+		cmd.Stdout, cmd.Stderr = output.write, output.write
+	} else {
 		file, err := os.OpenFile(logFileOf(folder, c.name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 		if err != nil {
 			return nil, err
 		}
 		defer func() { _ = file.Close() }() // the process has its own
-		output = file
+		cmd.Stdout, cmd.Stderr = file, file
 	}
-	cmd.Stdout, cmd.Stderr = output, output
-	// A process that leaves children with its output behind must not keep us waiting.
-	cmd.WaitDelay = time.Second
-
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", c.path, err)
-	}
-	if err := recordPid(pidFile, cmd.Process.Pid); err != nil {
-		killGroup(cmd.Process.Pid)
-		_ = cmd.Wait()
+	// What follows the start at once is that somebody could find the process again: the
+	// file is there already.
+	pidFile, err := os.OpenFile(pidFileOf(folder, c.name), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
 		return nil, err
+	}
+	err = cmd.Start()
+	if err == nil {
+		_, err = fmt.Fprintln(pidFile, cmd.Process.Pid, processIdentity(cmd.Process.Pid))
+		if err != nil {
+			killGroup(cmd.Process.Pid)
+			_ = cmd.Wait()
+		}
+	}
+	err = errors.Join(err, pidFile.Close())
+	if err != nil {
+		_ = os.Remove(pidFile.Name())
+		return nil, fmt.Errorf("starting %s: %w", c.path, err)
 	}
 	return cmd, nil
 }
 
 func (p *process) wait() {
 	err := p.cmd.Wait()
-	if errors.Is(err, exec.ErrWaitDelay) {
-		err = nil // it has ended well, and something it started has not
-	}
 	p.mu.Lock()
 	if !p.asked {
 		// What it has started goes with it, and goes now: later the number of the group
-		// may be another's. (When it was asked to stop, so were they.)
+		// may be another's.
 		killGroup(p.cmd.Process.Pid)
+		p.over = true
+		p.pipe.drain()
 		p.result = p.endedError(p.folder, err)
 	}
 	p.mu.Unlock()
@@ -122,13 +147,18 @@ func (p *process) err() error {
 func (p *process) stop(ctx context.Context) error {
 	p.mu.Lock()
 	p.asked = true
+	over := p.over
 	p.mu.Unlock()
-	err := p.terminate(ctx)
+	var err error
+	if !over {
+		err = p.terminate(ctx)
+	}
 	select {
 	case <-p.ended:
 	case <-time.After(killGrace):
 		return errors.Join(err, fmt.Errorf("process %d does not end although it was killed", p.cmd.Process.Pid))
 	}
+	p.pipe.drain()
 	_ = os.Remove(pidFileOf(p.folder, p.name))
 	_ = os.Remove(logFileOf(p.folder, p.name))
 	if p.scratch != "" {
@@ -137,19 +167,34 @@ func (p *process) stop(ctx context.Context) error {
 	return err
 }
 
-// terminate ends the process gracefully, and kills it when ctx ends first.
+// terminate ends the group gracefully, and kills it when ctx ends first.
 func (p *process) terminate(ctx context.Context) error {
-	select {
-	case <-p.ended:
-		return nil // its number may be another's
-	default:
-	}
 	terminate(p.cmd.Process.Pid)
 	if !p.groupEnds(ctx) {
 		killGroup(p.cmd.Process.Pid)
-		return fmt.Errorf("it did not stop in time, and was killed: %w", context.Cause(ctx))
+		return fmt.Errorf("%w: %w", errKilled, context.Cause(ctx))
 	}
 	return nil
+}
+
+// runToEnd runs a command that ends by itself, and kills it when ctx ends first: there is
+// nothing to save.
+func runToEnd(ctx context.Context, r *run, c command) error {
+	p, err := startProcess(r.dir, c)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-p.done():
+	case <-ctx.Done():
+		_ = p.stop(ctx)
+		return context.Cause(ctx)
+	}
+	err = p.err()
+	if p.cmd.ProcessState.Success() {
+		err = nil
+	}
+	return errors.Join(err, p.stop(ctx))
 }
 
 // groupEnds waits until the process and all that it has started have ended, or ctx: a
@@ -184,7 +229,7 @@ const logLines = 15
 // logTail is the end of the log, on lines of its own.
 func (c *command) logTail(folder string) string {
 	if c.output != nil {
-		return ""
+		return tailOf(c.output.tail())
 	}
 	text, err := os.ReadFile(logFileOf(folder, c.name))
 	if err != nil {

@@ -1,7 +1,6 @@
 package hosting
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -73,11 +72,12 @@ func TestProcessThatEnds(t *testing.T) {
 		assert.ErrorContains(t, p.err(), "\n  | line 100")
 	})
 	t.Run("its output goes where it should", func(t *testing.T) {
-		var output bytes.Buffer
-		p := shell(t, t.TempDir(), command{output: &output}, "echo out; echo err >&2")
+		var lines []string
+		output := newLineWriter(newRedactor("hunter2"), func(line string) { lines = append(lines, line) })
+		p := shell(t, t.TempDir(), command{output: output}, "echo out; printf 'hunter2 is the end' >&2")
 		waitFor(t, p.done())
-		assert.Equal(t, "out\nerr\n", output.String())
-		assert.EqualError(t, p.err(), "sh has ended: exit status 0")
+		assert.Equal(t, []string{"out", "*** is the end"}, lines, "what has no line end, too")
+		assert.EqualError(t, p.err(), "sh has ended: exit status 0\n  | out\n  | *** is the end")
 	})
 	t.Run("what it has started ends with it", func(t *testing.T) {
 		p := shell(t, t.TempDir(), command{}, "sleep 1000 & kill -9 $$")
@@ -86,11 +86,14 @@ func TestProcessThatEnds(t *testing.T) {
 	})
 	t.Run("a program that is not there", func(t *testing.T) {
 		folder := t.TempDir()
-		p, err := startProcess(folder, command{name: "none", path: filepath.Join(folder, "none")})
-		require.NoError(t, err) // the shell says so
-		waitFor(t, p.done())
-		assert.ErrorContains(t, p.err(), "none has ended: exit status 127\n")
-		require.NoError(t, p.stop(within(t)))
+		_, err := startProcess(folder, command{name: "none", path: filepath.Join(folder, "none")})
+		require.EqualError(t, err, "starting "+filepath.Join(folder, "none")+": fork/exec "+filepath.Join(folder, "none")+": no such file or directory")
+		assert.NoFileExists(t, pidFileOf(folder, "none"))
+	})
+	t.Run("a working directory that is not there", func(t *testing.T) {
+		folder := t.TempDir()
+		_, err := startProcess(folder, command{name: "true", path: "/bin/true", dir: filepath.Join(folder, "none")})
+		require.EqualError(t, err, "the working directory: stat "+filepath.Join(folder, "none")+": no such file or directory")
 	})
 }
 
@@ -116,6 +119,17 @@ func TestProcessStop(t *testing.T) {
 		pidIn(t, filepath.Join(folder, "ready"))
 		require.NoError(t, p.stop(within(t)))
 		assert.FileExists(t, filepath.Join(folder, "said"))
+	})
+	t.Run("whose output is read until then", func(t *testing.T) {
+		folder := t.TempDir()
+		var lines []string
+		output := newLineWriter(nil, func(line string) { lines = append(lines, line) })
+		p := shell(t, folder, command{dir: folder, output: output},
+			"(trap 'sleep 1.5; echo more; echo bye >said; exit 0' TERM; echo $$ >ready; while :; do sleep 0.01; done) & wait")
+		pidIn(t, filepath.Join(folder, "ready"))
+		require.NoError(t, p.stop(within(t)))
+		assert.FileExists(t, filepath.Join(folder, "said"), "a pipe that nobody reads would have killed it")
+		assert.Contains(t, lines, "more")
 	})
 	t.Run("what does not listen is killed", func(t *testing.T) {
 		folder := t.TempDir()

@@ -10,14 +10,10 @@ import (
 	gopsutil "github.com/shirou/gopsutil/v4/process"
 )
 
-// withPid writes the pid of the shell into the file $0 before it becomes the program:
-// there is no moment in which the program runs and nobody would find it.
-const withPid = `echo $$ >"$0" && exec "$@"`
-
 // newGroup is a command that will lead a process group, and a session, of its own:
 // neither Ctrl-C nor the end of the terminal reaches it.
-func newGroup(pidFile, path string, args []string) *exec.Cmd {
-	cmd := exec.Command("/bin/sh", append([]string{"-c", withPid, pidFile, path}, args...)...) //nolint:gosec // the caller's program
+func newGroup(path string, args []string) *exec.Cmd {
+	cmd := exec.Command(path, args...) //nolint:gosec // the caller's program
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd
 }
@@ -49,6 +45,22 @@ func groupExists(group int) bool {
 	})
 }
 
+// groupHas tells whether one of the processes of the group has the variable in its
+// environment.
+func groupHas(group int, variable string) bool {
+	pids, err := gopsutil.Pids()
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(pids, func(pid int32) bool {
+		if !inGroup(int(pid), group) {
+			return false
+		}
+		env, err := (&gopsutil.Process{Pid: pid}).Environ()
+		return err == nil && slices.Contains(env, variable)
+	})
+}
+
 // hasEnded tells whether the process of a pid file has ended. One that was started here and
 // that nobody waits for is forgotten then; its pid need not be in the file yet.
 func hasEnded(pid int, pidFile string) bool {
@@ -57,6 +69,3 @@ func hasEnded(pid int, pidFile string) bool {
 	}
 	return findProcess(pidFile) == 0
 }
-
-// recordPid does nothing: newGroup's command does it.
-func recordPid(string, int) error { return nil }

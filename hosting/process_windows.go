@@ -1,7 +1,6 @@
 package hosting
 
 import (
-	"os"
 	"os/exec"
 	"strconv"
 	"syscall"
@@ -10,7 +9,7 @@ import (
 )
 
 // newGroup is a command that Ctrl-C in the console does not reach.
-func newGroup(_, path string, args []string) *exec.Cmd {
+func newGroup(path string, args []string) *exec.Cmd {
 	cmd := exec.Command(path, args...) //nolint:gosec // the caller's program
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}
 	return cmd
@@ -32,10 +31,8 @@ func inGroup(int, int) bool { return true }
 // groupExists is about Unix: here there is nothing beside the process.
 func groupExists(int) bool { return false }
 
+// groupHas is about Unix as well.
+func groupHas(int, string) bool { return false }
+
 // hasEnded tells whether the process of a pid file has ended.
 func hasEnded(_ int, pidFile string) bool { return findProcess(pidFile) == 0 }
-
-// recordPid writes the pid down, which a process cannot do for itself here.
-func recordPid(file string, pid int) error {
-	return os.WriteFile(file, []byte(strconv.Itoa(pid)), 0o600)
-}

@@ -34,6 +34,8 @@ func newProcesses(r *run, log *slog.Logger) (*processes, error) {
 
 func (p *processes) kind() RuntimeKind { return ProcessRuntime }
 
+func (p *processes) where() string { return "as " + p.redis }
+
 // supports finds nothing to object to. Whether the redis-server was built with TLS shows
 // when it is started.
 func (p *processes) supports(*server) error { return nil }
@@ -43,9 +45,6 @@ func (p *processes) supportsUI(u *uiServer) error {
 }
 
 func (p *processes) startUI(ctx context.Context, u *uiServer, progress func(string)) (instance, error) {
-	if err := p.supportsUI(u); err != nil {
-		return nil, err
-	}
 	return commanderFromNPM(ctx, p.run, u, progress)
 }
 
@@ -99,9 +98,6 @@ func (p *processes) startServer(ctx context.Context, s *server) (started, error)
 	if s.persistent {
 		return p.startPersistent(ctx, s)
 	}
-	if err := p.endPersistent(ctx, s.name); err != nil {
-		return started{}, err
-	}
 	return onPort(s.port, func(port int) (started, error) { return p.startAt(ctx, s, port) })
 }
 
@@ -130,9 +126,11 @@ func (p *processes) startAt(ctx context.Context, s *server, port int) (started, 
 
 // untilUp waits until the server listens, which is before it has read its data.
 func (p *processes) untilUp(ctx context.Context, s *server, i instance, port, pid int) error {
+	ctx, cancel := p.run.patient(ctx)
+	defer cancel()
 	err := until(ctx, i, func(ctx context.Context) bool { return s.answers(ctx, i.address(), pid) })
 	if err == nil {
-		p.log.DebugContext(ctx, "started redis-server", "name", s.name, "address", i.address(), "pid", pid)
+		p.log.DebugContext(ctx, "hosting: started redis-server", "resource", s.name, "address", i.address(), "pid", pid)
 		return nil
 	}
 	select {
@@ -167,8 +165,12 @@ func (p *processes) prepare(s *server, folder string, port int) (command, error)
 		at.ca, at.cert, at.key = s.tls.caFile(), s.tls.certFile(), s.tls.keyFile()
 	}
 	// Only the user can read it, as it has the password. A sentinel writes to it as well.
-	config := filepath.Join(folder, "redis.conf")
-	if err := writeFile(config, []byte(s.config(at))); err != nil {
+	const config = "redis.conf" // relative: redis-server takes a path for a pattern
+	if err := writeFile(filepath.Join(folder, config), []byte(s.config(at))); err != nil {
+		return command{}, err
+	}
+	lock, err := lockData(s.mount, data)
+	if err != nil {
 		return command{}, err
 	}
 	c := command{
@@ -178,13 +180,20 @@ func (p *processes) prepare(s *server, folder string, port int) (command, error)
 		dir:  folder,
 		env:  os.Environ(),
 		addr: localAddress(port),
+		lock: lock,
 	}
 	if s.sentinel {
 		c.args = append(c.args, "--sentinel")
 	}
-	if s.password != "" {
-		// Redis logs a line of its configuration that it does not like.
-		c.secrets = []string{s.password, strings.Trim(quotedWord(s.password), `"`)}
-	}
+	c.secrets = s.secrets()
 	return c, nil
+}
+
+// secrets are what must not be in an error: Redis logs a line of its configuration that it
+// does not like.
+func (s *server) secrets() []string {
+	if s.password == "" {
+		return nil
+	}
+	return []string{s.password, strings.Trim(quotedWord(s.password), `"`)}
 }

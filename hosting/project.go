@@ -56,13 +56,17 @@ type Reference interface {
 //	CACHE_PASSWORD             when there is one
 //	CACHE_URI                  redis:// or rediss://, as go-redis and others read it
 //	CACHE_CA_FILE              with WithTLS: the CA to trust, as PEM
-//	SSL_CERT_DIR               with WithTLS: where OpenSSL and, on Linux, Go look for CAs,
-//	                           with this one beside the system's
+//	SSL_CERT_DIR               with WithTLS: where Go looks for CAs on Linux, with this one
+//	                           beside the system's
 //	NODE_EXTRA_CA_CERTS        with WithTLS: the same for Node
 //
 // A hyphen in the name is an underscore in the names with capitals. The program starts
 // when the connection is known, which is before the Redis is healthy: see [Project.WaitFor].
 func (p *Project) WithReference(r Reference) *Project {
+	if isNil(r) {
+		p.errs = append(p.errs, errors.New("WithReference takes a resource of the app, got nil"))
+		return p
+	}
 	p.references = append(p.references, r)
 	return p
 }
@@ -71,14 +75,21 @@ func (p *Project) WithReference(r Reference) *Project {
 // health check "{name}_check", after a command listens on its [Project.WithHTTPEndpoint], or runs when
 // it has none.
 func (p *Project) WaitFor(r Resource) *Project {
+	if isNil(r) {
+		p.errs = append(p.errs, errors.New("WaitFor takes a resource of the app, got nil"))
+		return p
+	}
 	p.waits = append(p.waits, r)
 	return p
 }
 
 // WithEnv sets an environment variable, overriding the app's own and those of references.
 func (p *Project) WithEnv(name, value string) *Project {
-	if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(value, "\x00") {
+	switch {
+	case name == "" || strings.ContainsAny(name, "=\x00"):
 		p.errs = append(p.errs, fmt.Errorf("WithEnv takes the name of an environment variable, got %q", name))
+	case strings.Contains(value, "\x00"):
+		p.errs = append(p.errs, fmt.Errorf("WithEnv takes a value without NUL for %s", name))
 	}
 	p.env = append(p.env, name+"="+value)
 	return p
@@ -94,7 +105,10 @@ func (p *Project) WithDir(dir string) *Project { p.dir = dir; return p }
 //
 // It is WithHttpEndpoint of Aspire.
 func (p *Project) WithHTTPEndpoint(port int, variable string) *Project {
-	p.endpoint = &endpoint{port: port, variable: variable}
+	if p.endpoint == nil {
+		p.endpoint = &endpoint{}
+	}
+	p.endpoint.port, p.endpoint.variable = port, variable
 	return p
 }
 
@@ -169,8 +183,10 @@ func (p *Project) prepare(ctx context.Context, a *App, m *member) (err error) {
 		if strings.ContainsRune(program, filepath.Separator) || strings.ContainsRune(program, '/') {
 			program = a.resolve(program)
 		}
-		m.program, err = exec.LookPath(program)
-		return err
+		if m.program, err = exec.LookPath(program); err != nil {
+			return fmt.Errorf("AddCommand takes a path or a program on PATH: %w", err)
+		}
+		return nil
 	}
 	folder := a.resolve(p.folder)
 	if info, err := os.Stat(folder); err != nil {
@@ -178,28 +194,43 @@ func (p *Project) prepare(ctx context.Context, a *App, m *member) (err error) {
 	} else if !info.IsDir() {
 		return fmt.Errorf("the folder of the program: %s is no folder", folder)
 	}
-	goCommand, err := exec.LookPath("go")
-	if err != nil {
-		return fmt.Errorf("building %s needs the go command on PATH: %w", folder, err)
-	}
 	m.progress("building")
-	m.program = filepath.Join(a.run.dir, p.name)
-	if runtime.GOOS == "windows" {
-		m.program += ".exe"
-	}
-	build := exec.CommandContext(ctx, goCommand, "build", "-o", m.program, ".") //nolint:gosec // a folder of the app's author
-	build.Dir = folder
-	if out, err := build.CombinedOutput(); err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return fmt.Errorf("building %s: %w%s", folder, err, tailOf(string(out)))
+	if m.program, err = p.build(ctx, a.run, folder); err != nil {
+		return err
 	}
 	// A package that is no program is built, too, but not written as one.
 	if info, err := os.Stat(m.program); err != nil || !executable(info) {
 		return fmt.Errorf("%s has no main package", folder)
 	}
 	return nil
+}
+
+// build builds the program into the folder of the run, with all that is temporary.
+func (p *Project) build(ctx context.Context, r *run, folder string) (program string, err error) {
+	goCommand, err := exec.LookPath("go")
+	if err != nil {
+		return "", fmt.Errorf("building %s needs the go command: %w", folder, err)
+	}
+	scratch := filepath.Join(r.dir, p.name+".build")
+	if err := os.MkdirAll(scratch, 0o700); err != nil {
+		return "", err
+	}
+	program = filepath.Join(r.dir, p.name)
+	if runtime.GOOS == "windows" {
+		program += ".exe"
+	}
+	err = runToEnd(ctx, r, command{
+		name:    p.name + ".build",
+		path:    goCommand,
+		args:    []string{"build", "-o", program, "."},
+		dir:     folder,
+		env:     append(os.Environ(), "GOTMPDIR="+scratch, "TMPDIR="+scratch),
+		scratch: scratch,
+	})
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("building %s: %w", folder, err)
+	}
+	return program, err
 }
 
 func executable(info os.FileInfo) bool {
@@ -229,15 +260,12 @@ func (p *Project) start(_ context.Context, a *App, m *member) error {
 		c.addr = localAddress(port)
 		c.env = append(c.env, p.endpoint.variable+"="+strconv.Itoa(port))
 	}
-	hide := newRedactor(secrets...)
-	output := newLineWriter(func(line string) { a.line(p.name, hide(line)) })
-	c.output = output
+	c.output = newLineWriter(newRedactor(secrets...), func(line string) { a.line(p.name, line) })
 	started, err := startProcess(a.run.dir, c)
 	if err != nil {
 		return err
 	}
 	m.instances = []instance{started}
-	m.forget = append(m.forget, func() { _ = output.Close() })
 	if c.addr != "" {
 		p.address.set(c.addr)
 		m.forget = append(m.forget, func() { p.address.set("") })
@@ -253,8 +281,18 @@ func (p *Project) start(_ context.Context, a *App, m *member) error {
 // environment is the app's own, then the references', then what was set: of two with one
 // name, the last one counts.
 func (p *Project) environment(a *App) (env, secrets []string, err error) {
-	env = os.Environ()
 	var authorities []byte
+	foreign := map[string]bool{} // what others may have set for a resource of the same name
+	for _, r := range p.references {
+		for _, name := range variablesOf(r.Name()) {
+			foreign[name] = true
+		}
+	}
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); !foreign[strings.ToUpper(name)] {
+			env = append(env, variable)
+		}
+	}
 	for _, r := range p.references {
 		spec := r.reference().spec.get()
 		variables, err := spec.env()
@@ -268,7 +306,14 @@ func (p *Project) environment(a *App) (env, secrets []string, err error) {
 		}
 	}
 	if len(authorities) > 0 {
-		folder := filepath.Join(a.run.dir, p.name+"-ca")
+		if former := os.Getenv(nodeAuthorities); former != "" {
+			text, err := os.ReadFile(former)
+			if err != nil {
+				return nil, nil, fmt.Errorf("%s: %w", nodeAuthorities, err)
+			}
+			authorities = append(authorities, text...)
+		}
+		folder := filepath.Join(a.run.dir, p.name+".ca")
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return nil, nil, err
 		}
@@ -276,10 +321,13 @@ func (p *Project) environment(a *App) (env, secrets []string, err error) {
 		if err := writeFile(file, authorities); err != nil {
 			return nil, nil, err
 		}
-		env = append(env, "SSL_CERT_DIR="+folder+string(os.PathListSeparator)+certificateFolders(), "NODE_EXTRA_CA_CERTS="+file)
+		env = append(env, "SSL_CERT_DIR="+folder+string(os.PathListSeparator)+certificateFolders(), nodeAuthorities+"="+file)
 	}
 	return append(env, p.env...), secrets, nil
 }
+
+// nodeAuthorities is the variable of Node with CAs beside the system's.
+const nodeAuthorities = "NODE_EXTRA_CA_CERTS"
 
 // certificateFolders are those of the system's CAs, as crypto/x509 has them on Linux.
 func certificateFolders() string {

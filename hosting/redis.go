@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"regexp"
-	"strings"
 	"time"
 )
 
@@ -221,31 +219,20 @@ func (r *Redis) prepare(_ context.Context, a *App, m *member) error {
 		return err
 	}
 	r.image.warn(a, r.name)
-	if s.mount != nil {
-		if err := r.place(a, s); err != nil {
-			return err
-		}
-	}
+	r.place(a, s.mount)
 	m.servers = []*server{s}
 	return nil
 }
 
-// place says where the data is, and takes it for this run.
-func (r *Redis) place(a *App, s *server) error {
+// place says where the data is.
+func (r *Redis) place(a *App, m *mount) {
 	switch {
-	case s.mount.folder == "":
-		s.mount.volume = cmp.Or(s.mount.volume, a.run.volumeName(r.name))
-	case !filepath.IsAbs(s.mount.folder):
-		s.mount.folder = filepath.Join(a.path, s.mount.folder)
+	case m == nil:
+	case m.folder == "":
+		m.volume = cmp.Or(m.volume, a.run.volumeName(r.name))
+	default:
+		m.folder = a.resolve(m.folder)
 	}
-	if s.mount.readOnly || s.persistent { // the latter is found again, and not started twice
-		return nil
-	}
-	what := "the volume " + s.mount.volume
-	if s.mount.folder != "" {
-		what = "the folder " + s.mount.folder
-	}
-	return a.run.claim(strings.Join([]string{"data", s.mount.volume, s.mount.folder}, "\n"), what)
 }
 
 func (r *Redis) start(ctx context.Context, a *App, m *member) error {

@@ -43,6 +43,8 @@ var (
 // engine is a runtime at work for one run of an app.
 type engine interface {
 	kind() RuntimeKind
+	// where says where servers run, behind "Redis runs".
+	where() string
 
 	// supports answers nil, or an error that wraps ErrUnsupported. It is asked before
 	// anything is started.
@@ -56,6 +58,10 @@ type engine interface {
 	// what takes time, such as pulling an image.
 	start(ctx context.Context, group []*server, progress func(string)) ([]instance, error)
 	startUI(ctx context.Context, u *uiServer, progress func(string)) (instance, error)
+
+	// retire ends the servers that earlier runs have left running because they were
+	// persistent, but for those that still are.
+	retire(ctx context.Context, persistent []string) error
 
 	// close is called once everything was stopped. It takes away what the run had beside
 	// its servers (a network), and releases the engine.

@@ -42,7 +42,7 @@ func eachRuntime(t *testing.T, test func(t *testing.T, kind RuntimeKind), kinds 
 func closed(t *testing.T, addrs ...string) {
 	t.Helper()
 	for _, addr := range addrs {
-		require.Eventually(t, func() bool { return reachable(context.Background(), addr) != nil }, time.Minute, 5*time.Millisecond, addr)
+		require.Eventually(t, func() bool { return listens(addr)(context.Background()) != nil }, time.Minute, 5*time.Millisecond, addr)
 	}
 }
 
@@ -174,7 +174,15 @@ func TestDataHasOneWriter(t *testing.T) {
 	}
 	runningApp(t, declare())
 	_, err := declare().Start(t.Context())
-	require.EqualError(t, err, "hosting: cache: the folder "+folder+": it is in use by another run; stop that first, or take other data")
+	require.EqualError(t, err, "hosting: cache: the folder for data, "+folder+": it is in use by another server; stop that first, or take other data")
+
+	// Whatever it is called, and however long each of them is to live.
+	other := builder(t, WithRuntime(ProcessRuntime))
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(folder, link))
+	other.AddRedis("other").WithDataBindMount(link + "/.").WithLifetime(PersistentLifetime)
+	_, err = other.Start(t.Context())
+	require.ErrorIs(t, err, errInUse)
 }
 
 func TestRedisThatDiesIsReported(t *testing.T) {
@@ -220,7 +228,7 @@ func TestPersistentLifetime(t *testing.T) {
 		first := run(as, func(r *Redis) {
 			require.NoError(t, connect(t, &r.Connection).Set(t.Context(), "key", "unsaved", 0).Err())
 		})
-		assert.NoError(t, reachable(t.Context(), first), "it runs on")
+		assert.NoError(t, listens(first)(t.Context()), "it runs on")
 		nothingLeft(t, home)
 
 		assert.Equal(t, first, run(as, is("unsaved")), "it is found again")
@@ -298,8 +306,8 @@ func TestKilledHost(t *testing.T) {
 		b := builder(t, WithRuntime(kind), WithHome(home), WithPath(path))
 		r := b.AddRedis("cache").WithDataVolume()
 		_, err := b.Start(t.Context())
-		require.ErrorContains(t, err, "in use by another run", "while it lives nobody touches what it has")
-		require.NoError(t, reachable(t.Context(), redisAddr))
+		require.ErrorContains(t, err, "in use by another server", "while it lives nobody touches what it has")
+		require.NoError(t, listens(redisAddr)(t.Context()))
 
 		password, err := os.ReadFile(filepath.Join(home, appID("shop", path), "passwords", "cache"))
 		require.NoError(t, err)

@@ -52,11 +52,11 @@ func (s *Sentinel) support(e engine) error { return e.supports(&server{sentinel:
 func (s *Sentinel) prepare(_ context.Context, a *App, m *member) error {
 	image := s.image.String()
 	m.servers = []*server{
-		{name: s.name + "-primary", image: image},
-		{name: s.name + "-replica", image: image},
+		{name: s.name + ".primary", image: image},
+		{name: s.name + ".replica", image: image},
 	}
 	for n := range sentinels {
-		m.servers = append(m.servers, &server{name: s.name + "-sentinel-" + strconv.Itoa(n+1), image: image, sentinel: true})
+		m.servers = append(m.servers, &server{name: s.name + ".sentinel." + strconv.Itoa(n+1), image: image, sentinel: true})
 	}
 	s.image.warn(a, s.name)
 	return a.secure(&s.secured, s.name, m.servers...)

@@ -10,11 +10,16 @@ import (
 
 // Stop stops the resources in reverse order, those first that others do not need,
 // gracefully, so that data is saved. One that has not stopped within the time of
-// [WithStopTimeout], or when ctx ends, is killed, and the error says so. Afterwards no
-// container, process, port or file of the run is left, but for what has a [PersistentLifetime].
-// It may be called again, and returns the same.
+// [WithStopTimeout], or when ctx ends, is killed, and the error says so. A ctx that has ended before is
+// taken for none: it may be the one whose end is the reason to stop. Afterwards no
+// container, process, port or file of the run is left, but for what has a [PersistentLifetime]. Where
+// that cannot be had, because the container engine has gone, the error says so, and the next run of
+// the app clears it away. Stop may be called again, and returns the same.
 func (a *App) Stop(ctx context.Context) error {
 	a.stopping.Do(func() {
+		if ctx.Err() != nil {
+			ctx = context.WithoutCancel(ctx)
+		}
 		a.result = a.stop(ctx)
 		a.builder.started.Store(false)
 		close(a.stopped)
@@ -26,7 +31,6 @@ func (a *App) Stop(ctx context.Context) error {
 func (a *App) stop(ctx context.Context) error {
 	if a.watching != nil {
 		a.watching()
-		a.watchers.Wait()
 	}
 	var (
 		stops sync.WaitGroup
@@ -48,6 +52,7 @@ func (a *App) stop(ctx context.Context) error {
 		})
 	}
 	stops.Wait()
+	a.watchers.Wait() // one may have asked a server for its health that has just ended
 	if a.engine != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.options.stopTimeout)
 		defer cancel()
@@ -56,7 +61,12 @@ func (a *App) stop(ctx context.Context) error {
 		}
 	}
 	if a.run != nil {
-		a.run.end()
+		// What was killed is gone; other errors are about what may still be there.
+		if slices.ContainsFunc(errs, func(err error) bool { return !errors.Is(err, errKilled) }) {
+			a.run.leave()
+		} else {
+			a.run.end()
+		}
 	}
 	if a.console != nil {
 		a.console.close()
@@ -66,44 +76,45 @@ func (a *App) stop(ctx context.Context) error {
 
 // dependants are the resources that need this one.
 func (a *App) dependants(m *member) (all []*member) {
-	for _, r := range a.builder.resources {
-		addressed, healthy := r.dependencies()
-		if slices.ContainsFunc(slices.Concat(addressed, healthy), func(w Resource) bool { return w.resource() == m.resource }) {
-			all = append(all, a.members[r])
+	for _, other := range a.members {
+		if slices.ContainsFunc(slices.Concat(other.needs, other.waits), func(r Resource) bool { return r.resource() == m.resource }) {
+			all = append(all, other)
 		}
 	}
 	return all
 }
 
 func (m *member) stop(ctx context.Context) error {
-	var errs []error
-	if len(m.instances) > 0 {
+	m.mu.Lock()
+	last := m.view.state
+	m.view.links = nil // they lead nowhere
+	m.mu.Unlock()
+	if len(m.instances) > 0 && last != stateFailed && last != stateEnded {
 		m.show(stateStopping, "")
-		ctx, cancel := context.WithTimeout(ctx, m.app.options.stopTimeout)
-		defer cancel()
-		var (
-			stops sync.WaitGroup
-			mu    sync.Mutex
-		)
-		for _, i := range m.instances {
-			stops.Go(func() {
-				if err := i.stop(ctx); err != nil {
-					mu.Lock()
-					defer mu.Unlock()
-					errs = append(errs, err)
-				}
-			})
-		}
-		stops.Wait()
 	}
+	err := m.stopInstances(ctx)
 	for _, f := range m.forget {
 		f()
 	}
 	switch {
+	case last == stateFailed || last == stateEnded || last == stateOmitted:
 	case m.lasts:
 		m.show(stateLeft, "")
-	case len(m.instances) > 0:
+	default:
 		m.show(stateStopped, "")
 	}
+	return err
+}
+
+// stopInstances stops what was started, all of it at a time.
+func (m *member) stopInstances(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, m.app.options.stopTimeout)
+	defer cancel()
+	errs := make([]error, len(m.instances))
+	var stops sync.WaitGroup
+	for n, i := range m.instances {
+		stops.Go(func() { errs[n] = i.stop(ctx) })
+	}
+	stops.Wait()
 	return errors.Join(errs...)
 }

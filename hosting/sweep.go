@@ -13,39 +13,37 @@ import (
 	gopsutil "github.com/shirou/gopsutil/v4/process"
 )
 
-// findProcess returns the pid in a file that [startProcess] has had written, if that
-// process, or what it has started, still runs; 0 if not. A pid that belongs to somebody
-// else by now was not started when the file was written.
+// findProcess returns the pid in a file that [startProcess] has written, if that process,
+// or what it has started, still runs; 0 if not. A pid that belongs to somebody else by now is
+// not taken for it.
 func findProcess(pidFile string) int {
 	text, err := os.ReadFile(pidFile)
 	if err != nil {
 		return 0
 	}
-	info, err := os.Stat(pidFile)
-	if err != nil {
-		return 0
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || pid <= 1 {
+	number, identity, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+	pid, err := strconv.Atoi(number)
+	if err != nil || pid <= 1 || identity == "" {
 		return 0
 	}
 	p, err := gopsutil.NewProcess(int32(pid)) //nolint:gosec // pids have 32 bits
 	if err != nil || isZombie(p) {
-		if groupExists(pid) { // its number cannot be given to others meanwhile
+		if groupHas(pid, marker(pidFile)) {
 			return pid
 		}
 		return 0
 	}
-	created, err := p.CreateTime() // milliseconds, in whole ticks of the kernel's
-	if err != nil {
-		return 0
-	}
-	age := info.ModTime().Sub(time.UnixMilli(created))
-	if age < -time.Second || age > pidGrace || !inGroup(pid, pid) {
+	if processIdentity(pid) != identity || !inGroup(pid, pid) {
 		return 0
 	}
 	return pid
 }
+
+// marker is in the environment of what a command starts, too: by it the rest of a group is
+// known when the process that led it has gone.
+func marker(pidFile string) string { return "REDISBINDING_HOSTING_PROCESS=" + pidFile }
+
+func markerOf(folder, name string) string { return marker(pidFileOf(folder, name)) }
 
 // isZombie tells whether the process has ended and its parent does not care.
 func isZombie(p *gopsutil.Process) bool {
@@ -56,10 +54,12 @@ func isZombie(p *gopsutil.Process) bool {
 // sweepProcesses ends what a run that died has left: all processes whose pid files are in
 // the folder.
 func sweepProcesses(ctx context.Context, folder string) {
-	files, _ := filepath.Glob(pidFileOf(folder, "*")) // the pattern is good
+	files, _ := os.ReadDir(folder) // it may have gone
 	var all sync.WaitGroup
 	for _, file := range files {
-		all.Go(func() { endProcess(ctx, file) })
+		if strings.HasSuffix(file.Name(), ".pid") {
+			all.Go(func() { endProcess(ctx, filepath.Join(folder, file.Name())) })
+		}
 	}
 	all.Wait()
 }

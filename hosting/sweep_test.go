@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -90,51 +91,63 @@ func TestSweep(t *testing.T) {
 }
 
 func TestFindProcess(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "sleep.pid")
-	sleep := newGroup(file, "sleep", []string{"1000"})
-	require.NoError(t, sleep.Start())
-	pid := sleep.Process.Pid
-	killed := false
-	defer func() {
-		_ = sleep.Process.Kill()
-		_ = sleep.Wait()
-		assert.True(t, killed)
-	}()
-	pidIn(t, file)
-	write := func(text string, at time.Time) {
-		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-		require.NoError(t, os.Chtimes(file, at, at))
-	}
+	folder := t.TempDir()
+	file := pidFileOf(folder, "script")
+	p := shell(t, folder, command{dir: folder}, "sleep 1000 & echo $$ >ready; wait")
+	pid := pidIn(t, filepath.Join(folder, "ready"))
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	_, identity, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
 	number := strconv.Itoa(pid)
-	now := time.Now()
+	write := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
 
+	assert.Equal(t, pid, findProcess(file))
 	assert.Zero(t, findProcess(file+".none"), "no file")
-	for _, text := range []string{"", "x", "0", "1", "-1", "99999999999"} {
-		write(text, now)
+	for _, text := range []string{"", "x", "0", "1", "-1", "99999999999", number, "1 " + identity, number + " " + identity + "0"} {
+		write(text)
 		assert.Zero(t, findProcess(file), "%q", text)
 	}
-	write(number, now.Add(-time.Hour))
-	assert.Zero(t, findProcess(file), "the number was another's when it was written")
+	write(number + " of another boot:1")
 	endProcess(within(t), file)
-	require.NoError(t, sleep.Process.Signal(syscall.Signal(0)))
-	assert.True(t, groupExists(pid), "it is left alone")
+	require.True(t, groupExists(pid), "a process that has the number of another is left alone")
 	assert.NoFileExists(t, file)
 
-	write(number, now.Add(time.Hour))
-	assert.Zero(t, findProcess(file), "it would have written the file at once")
 	member := exec.Command("sleep", "1000")
 	require.NoError(t, member.Start())
 	defer func() {
 		_ = member.Process.Kill()
 		_ = member.Wait()
 	}()
-	write(strconv.Itoa(member.Process.Pid), now)
+	write(strconv.Itoa(member.Process.Pid) + " " + processIdentity(member.Process.Pid))
 	assert.Zero(t, findProcess(file), "it leads no group of its own")
-	write(number+"\n", now)
-	assert.Equal(t, pid, findProcess(file))
 
-	// One that has ended, and whose parent does not care, is none. It is waited for below.
-	require.NoError(t, sleep.Process.Kill())
-	require.Eventually(t, func() bool { return findProcess(file) == 0 }, time.Minute, time.Millisecond)
-	killed = true
+	// The one that led the group has gone, and what it had started is found.
+	p.mu.Lock()
+	p.asked = true // so that nobody ends the rest
+	p.mu.Unlock()
+	require.NoError(t, p.cmd.Process.Kill())
+	waitFor(t, p.done())
+	write(string(text))
+	assert.Equal(t, pid, findProcess(file))
+	sweepProcesses(within(t), folder)
+	assert.False(t, groupExists(pid))
+}
+
+// After the numbers of processes were given again, a group of that number may be anybody's.
+func TestFindProcessOfAnothersGroup(t *testing.T) {
+	folder := t.TempDir()
+	other := exec.Command("sh", "-c", "sleep 1000 & echo $$ >ready; wait")
+	other.Dir = folder
+	other.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	require.NoError(t, other.Start())
+	pid := pidIn(t, filepath.Join(folder, "ready"))
+	defer func() { killGroup(pid) }()
+	file := pidFileOf(folder, "script")
+	require.NoError(t, os.WriteFile(file, []byte(strconv.Itoa(pid)+" boot:1"), 0o600))
+	require.NoError(t, other.Process.Kill())
+	_ = other.Wait()
+	require.True(t, groupExists(pid))
+
+	sweepProcesses(within(t), folder)
+	assert.True(t, groupExists(pid), "it is left alone")
 }

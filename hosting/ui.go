@@ -90,7 +90,10 @@ func (u *UI) support(e engine) error {
 	return err
 }
 
-func (u *UI) prepare(context.Context, *App, *member) error { return nil }
+func (u *UI) prepare(_ context.Context, a *App, _ *member) error {
+	u.image.warn(a, u.name)
+	return nil
+}
 
 func (u *UI) start(ctx context.Context, a *App, m *member) error {
 	s := u.server()

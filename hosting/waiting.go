@@ -49,8 +49,9 @@ func (s *server) answers(ctx context.Context, address string, pid int) bool {
 	if err != nil {
 		return false
 	}
-	defer func() { _ = conn.Close() }()
-	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	raw := conn // what the deadline is set on while conn may become another
+	defer func() { _ = raw.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })()
 	if s.tls != nil {
 		config := s.tls.clientConfig()
 		config.ServerName = loopback

@@ -30,6 +30,9 @@ func (m *member) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case i := <-ended:
+			if ctx.Err() != nil { // it was asked to
+				return
+			}
 			m.end(i)
 			if m.health == nil || len(m.instances) == 1 {
 				return

@@ -43,10 +43,7 @@ var shared struct {
 func Start(t testing.TB) *Engine {
 	t.Helper()
 	if reason := missing(); reason != "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("in CI this must be tested: " + reason)
-		}
-		t.Skip(reason)
+		skip(t, reason)
 	}
 	shared.Lock()
 	defer shared.Unlock()
@@ -57,6 +54,15 @@ func Start(t testing.TB) *Engine {
 		t.Fatal(shared.err)
 	}
 	return shared.engine
+}
+
+// skip skips the test, except in CI, where that would go unnoticed.
+func skip(t testing.TB, reason string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal("in CI this must be tested: " + reason)
+	}
+	t.Skip(reason)
 }
 
 // missing says why there can be no engine, "" if there can.
@@ -100,6 +106,9 @@ func start() (*Engine, error) {
 		// containers reach nothing outside. Ports are published by docker-proxy.
 		"--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-masq=false",
 		"--userland-proxy=true",
+		// Engines of other test processes would take the same addresses, and the machine would
+		// not know whose bridge leads to them.
+		"--default-address-pool", fmt.Sprintf("base=10.%d.%d.0/20,size=28", 64+os.Getpid()/16%128, os.Getpid()%16*16),
 	)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))

@@ -32,7 +32,22 @@ func (e *Engine) Redis(t testing.TB) {
 // in the folder ui. It listens on the port.
 func (e *Engine) UI(t testing.TB, name string, port int) {
 	t.Helper()
+	if filtered() {
+		skip(t, "another container engine has set up the firewall so that containers of this one do not reach each other:"+
+			" iptables -P FORWARD ACCEPT, or sysctl net.bridge.bridge-nf-call-iptables=0, lets them")
+	}
 	e.image(t, name, uiFiles, fmt.Sprint("ENV PORT=", port), `CMD ["/ui"]`)
+}
+
+// filtered tells whether the machine's firewall drops what containers in one network send each
+// other.
+func filtered() bool {
+	bridged, err := os.ReadFile("/proc/sys/net/bridge/bridge-nf-call-iptables")
+	if err != nil || strings.TrimSpace(string(bridged)) != "1" {
+		return false
+	}
+	rules, err := exec.Command("iptables", "-S", "FORWARD").Output()
+	return err == nil && strings.Contains(string(rules), "-P FORWARD DROP")
 }
 
 // image makes an image of files, by their paths in it, unless it is there.
