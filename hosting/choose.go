@@ -49,7 +49,7 @@ func firstEngine(ctx context.Context, r *run, log *slog.Logger) (_ engine, why s
 	why = "no container engine answers"
 	for _, variable := range []string{dockerHostVariable, podmanHostVariable} {
 		if host := os.Getenv(variable); host != "" { // somebody expects it to
-			why += " at " + variable + "=" + host
+			why = fmt.Sprintf("%s at %s=%s", why, variable, host)
 			log.Warn("hosting: the container engine is not used", "reason", err)
 			break
 		}

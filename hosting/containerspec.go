@@ -233,8 +233,8 @@ func realPath(source string) string {
 	if !filepath.IsAbs(source) {
 		return source
 	}
-	if real, err := filepath.EvalSymlinks(source); err == nil {
-		return real
+	if target, err := filepath.EvalSymlinks(source); err == nil {
+		return target
 	}
 	return filepath.Clean(source)
 }

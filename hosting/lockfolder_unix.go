@@ -24,5 +24,5 @@ func lockFolder(folder string) (*os.File, error) {
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, errInUse
 	}
-	return nil, nil //nolint:nilnil,nilerr // file systems that know no locks, such as some of networks
+	return nil, nil //nolint:nilnil // file systems that know no locks, such as some of networks
 }

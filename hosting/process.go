@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -82,7 +83,7 @@ func (c *command) launch(folder string, output *pipe) (*exec.Cmd, error) {
 		}
 	}
 	cmd := newGroup(c.path, c.args)
-	cmd.Dir, cmd.Env = c.dir, append(c.env, markerOf(folder, c.name))
+	cmd.Dir, cmd.Env = c.dir, slices.Concat(c.env, []string{markerOf(folder, c.name)})
 	if c.lock != nil {
 		cmd.ExtraFiles = []*os.File{c.lock}
 	}

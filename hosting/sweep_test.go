@@ -136,9 +136,8 @@ func TestFindProcess(t *testing.T) {
 // After the numbers of processes were given again, a group of that number may be anybody's.
 func TestFindProcessOfAnothersGroup(t *testing.T) {
 	folder := t.TempDir()
-	other := exec.Command("sh", "-c", "sleep 1000 & echo $$ >ready; wait")
+	other := newGroup("sh", []string{"-c", "sleep 1000 & echo $$ >ready; wait"})
 	other.Dir = folder
-	other.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	require.NoError(t, other.Start())
 	pid := pidIn(t, filepath.Join(folder, "ready"))
 	defer func() { killGroup(pid) }()
