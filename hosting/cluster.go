@@ -41,8 +41,8 @@ func (c *Cluster) WithTag(tag string) *Cluster { c.image.setTag(tag); return c }
 // WithTLS makes the servers speak TLS, as [Redis.WithTLS] does, also among each other.
 func (c *Cluster) WithTLS() *Cluster { c.tls = true; return c }
 
-// WithReplicas sets how many replicas each primary has, overriding the default 0. At most
-// 5. The [EmbeddedRuntime] has none.
+// WithReplicas sets how many replicas each primary has, 0 to 5, overriding the default 0. With
+// the [EmbeddedRuntime] any but 0 is an error.
 func (c *Cluster) WithReplicas(n int) *Cluster { c.replicas = n; return c }
 
 func (c *Cluster) resource() resource { return c }

@@ -23,13 +23,14 @@
 //	data volume             the engine's a folder        no
 //	data bind mount         yes         yes              no
 //	WithPersistence         yes         yes              no
+//	WithReplicas            yes         yes              no
 //	PersistentLifetime      yes         yes              no
 //	WithImage, WithTag      yes         not used         not used
 //	WithRedisCommander      yes         npm, with Node   npm, with Node
 //	WithRedisInsight        yes         no               no
 //
 // What the runtime cannot do is an error that wraps [ErrUnsupported], before anything is started; a [UI]
-// that is optional is omitted. A container engine is found by DOCKER_HOST,
+// or a volume that is optional ([UI.WithOptional], [Optional]) is omitted. A container engine is found by DOCKER_HOST,
 // CONTAINER_HOST, or where Docker, Docker Desktop, Colima, Rancher Desktop and Podman have their sockets,
 // and has to be on this machine.
 //
@@ -39,8 +40,9 @@
 // generated password of 22 letters and digits, which is kept, so that clients that
 // know it go on working. The environment variables Parameters__{name}-password and
 // Parameters__{name}_password override it. No password is on a command line, in a log or in the output
-// of commands; it is in the environment of those that reference the Redis, in a file of the
-// user's with mode 0600, and, in the container runtime, in the container.
+// of commands (if it has 6 characters or more); it is in the environment of those that reference the
+// Redis, and in a file of the user's with mode 0600. In the container runtime it is in the containers of
+// the Redis and of the user interfaces, too, where all can see it who may use the engine.
 //
 // Passwords, certificates, volumes of the process runtime, and what a run has to clear away are in
 // redisbinding/hosting in the user's configuration folder ([os.UserConfigDir]), which only the user can
@@ -52,6 +54,6 @@
 // others do not need, each gracefully, so that Redis saves what it persists, and killed when it takes longer
 // than [WithStopTimeout]. When the program itself is killed, servers and commands run on; the
 // next run of the app ends them, gracefully too, before it starts its own. Two runs of an app at
-// the same time have nothing in common but volumes, which only one can have, and what has
+// the same time have nothing in common but volumes, which only one server can have, and what has
 // a [PersistentLifetime].
 package hosting

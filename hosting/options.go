@@ -53,8 +53,9 @@ func WithOutput(w io.Writer) Option { return func(o *options) { o.output = w } }
 // that end by themselves at Error. No record holds a password.
 func WithLogger(logger *slog.Logger) Option { return func(o *options) { o.logger = logger } }
 
-// WithStartTimeout sets how long a resource may take to pass its health check once it
-// runs, overriding the default of a minute ([DefaultStartTimeout]). It must be positive.
+// WithStartTimeout sets how long a server may take to answer once it was started, the servers
+// of a cluster, or sentinels, to agree, and a resource to pass its health check after that. It overrides the
+// default of a minute ([DefaultStartTimeout]), and must be positive.
 func WithStartTimeout(d time.Duration) Option { return func(o *options) { o.startTimeout = d } }
 
 // WithStopTimeout sets how long a resource may take to stop before it is killed,

@@ -15,8 +15,8 @@ import (
 
 // Project is a program that runs as long as the app does, with the connections that it
 // references in its environment, and its output in the app's, each line with its name in
-// front. Passwords of its references are replaced by *** there. It is a process group of its
-// own: what it starts ends with it.
+// front. Passwords of its references are replaced by *** there, if they have 6 characters or more. It is
+// a process group of its own: what it starts ends with it, but for what leaves the group.
 //
 // It is ProjectResource and ExecutableResource of Aspire.
 type Project struct {
@@ -54,13 +54,15 @@ type Reference interface {
 //	ConnectionStrings__cache   connection string, as cache.Open and .NET read it
 //	CACHE_HOST, CACHE_PORT     of the first server
 //	CACHE_PASSWORD             when there is one
-//	CACHE_URI                  redis:// or rediss://, as go-redis and others read it
+//	CACHE_URI                  redis:// or rediss://, as go-redis and others read it; that of
+//	                           a cluster (addr=) or of sentinels (master_name=) is go-redis's
 //	CACHE_CA_FILE              with WithTLS: the CA to trust, as PEM
 //	SSL_CERT_DIR               with WithTLS: where Go looks for CAs on Linux, with this one
 //	                           beside the system's
 //	NODE_EXTRA_CA_CERTS        with WithTLS: the same for Node
 //
-// A hyphen in the name is an underscore in the names with capitals. The program starts
+// A hyphen in the name is an underscore in the names with capitals. Variables of these names that
+// the app itself was started with are not passed on. The program starts
 // when the connection is known, which is before the Redis is healthy: see [Project.WaitFor].
 func (p *Project) WithReference(r Reference) *Project {
 	if isNil(r) {
@@ -72,8 +74,9 @@ func (p *Project) WithReference(r Reference) *Project {
 }
 
 // WaitFor starts the program after the resource is healthy: after a Redis answers its
-// health check "{name}_check", after a command listens on its [Project.WithHTTPEndpoint], or runs when
-// it has none.
+// health check "{name}_check", after a command listens on its [Project.WithHTTPEndpoint], or passes its
+// [Project.WithHTTPHealthCheck]. One that has none of these is healthy as soon as it was started,
+// whatever becomes of it.
 func (p *Project) WaitFor(r Resource) *Project {
 	if isNil(r) {
 		p.errs = append(p.errs, errors.New("WaitFor takes a resource of the app, got nil"))
@@ -100,8 +103,9 @@ func (p *Project) WithEnv(name, value string) *Project {
 func (p *Project) WithDir(dir string) *Project { p.dir = dir; return p }
 
 // WithHTTPEndpoint says that the program serves HTTP on 127.0.0.1, on the port that it
-// finds in the environment variable; 0 is any that is free. The table of resources links to it, and
-// the program is healthy when it listens there: see [Project.WithHTTPHealthCheck].
+// finds in the environment variable, which wins over [Project.WithEnv]: 1 to 65535, or 0 for any that is
+// free. The table of resources links to it, and the program is healthy when it listens there: see
+// [Project.WithHTTPHealthCheck].
 //
 // It is WithHttpEndpoint of Aspire.
 func (p *Project) WithHTTPEndpoint(port int, variable string) *Project {
@@ -112,8 +116,8 @@ func (p *Project) WithHTTPEndpoint(port int, variable string) *Project {
 	return p
 }
 
-// WithHTTPHealthCheck says that the program, which has an HTTP endpoint, is healthy when it answers a
-// GET of the path with a status below 400.
+// WithHTTPHealthCheck says that the program is healthy when it answers a GET of the path, which begins
+// with a slash, with a status below 400. It comes after WithHTTPEndpoint.
 //
 // It is WithHttpHealthCheck of Aspire.
 func (p *Project) WithHTTPHealthCheck(path string) *Project {

@@ -51,7 +51,8 @@ func newRedis(b *Builder, name string) *Redis {
 
 // WithPassword sets the password, overriding the default, one that is generated and kept
 // for the user (see the package documentation). "" is no password at all. It cannot hold a comma, since
-// a connection string cannot, nor a control character, nor begin or end with white space.
+// a connection string cannot, nor a control character, nor begin or end with white space, and has at most
+// 512 bytes. One of fewer than 6 characters is not looked for in the output of commands.
 func (r *Redis) WithPassword(password string) *Redis { r.password = &password; return r }
 
 // WithHostPort sets the port on 127.0.0.1, overriding the default 0: any that is free.
@@ -73,7 +74,9 @@ func (r *Redis) WithTLS() *Redis { r.tls = true; return r }
 
 // WithLifetime sets when it ends, overriding the default [SessionLifetime]. The
 // [EmbeddedRuntime] has no other. One that persists is replaced, keeping data that
-// is in a volume or a bind mount, when the app asks for another configuration.
+// is in a volume or a bind mount, when the app asks for another configuration, and
+// is ended when the app is started in a declaration that has none of the name. One that was left by
+// the container runtime is ended so only by the container runtime.
 func (r *Redis) WithLifetime(l Lifetime) *Redis { r.lifetime = l; return r }
 
 // MountOption changes a data volume or a bind mount.
@@ -130,12 +133,13 @@ func (r *Redis) WithPersistence(interval time.Duration, keys int) *Redis {
 
 // WithRedisCommander adds Redis Commander, a web application that shows all Redis of the
 // app, of which there is one in an app: another call, on any Redis of it, changes the same.
-// configure is called with it.
+// configure is called with it. Its name is rediscommander.
 func (r *Redis) WithRedisCommander(configure ...func(*UI)) *Redis {
 	return r.withUI(commander, configure)
 }
 
-// WithRedisInsight adds Redis Insight, likewise. It needs the [ContainerRuntime].
+// WithRedisInsight adds Redis Insight, likewise. Its name is redisinsight. It needs the
+// [ContainerRuntime].
 func (r *Redis) WithRedisInsight(configure ...func(*UI)) *Redis { return r.withUI(insight, configure) }
 
 func (r *Redis) withUI(kind uiKind, configure []func(*UI)) *Redis {

@@ -38,11 +38,12 @@ func (u *UI) WithHostPort(port int) *UI { u.port = port; return u }
 // from npm, which it does without a container engine.
 func (u *UI) WithImage(name string) *UI { u.image.setName(name); return u }
 
-// WithTag sets the tag of the image, overriding the default (a fixed version).
+// WithTag sets the tag of the image, overriding the default 0.9.0 of Redis Commander, or 3.2
+// of Redis Insight. From npm it is always 0.9.0.
 func (u *UI) WithTag(tag string) *UI { u.image.setTag(tag); return u }
 
 // WithOptional starts the app without it, and says so in the table and the log, where the runtime cannot
-// have it, overriding the default: an error.
+// have it, or it cannot be started: no image, no npm registry. It overrides the default: an error.
 func (u *UI) WithOptional() *UI { u.optional = true; return u }
 
 // URL returns where it is, such as http://127.0.0.1:8081/, once the app has started; ""
