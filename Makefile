@@ -42,7 +42,7 @@ lint: ## gofmt, go mod tidy, and golangci-lint on all modules
 TEST_ONLY = testing$$|miniredis|testify|goleak|otel/sdk|internal/(redistest|entratest)
 .PHONY: deps-check
 deps-check: ## no test library in what users import, no gRPC beside the adapter, nothing of the cache in the root
-	@! $(GO) list -deps . | grep -E '$(TEST_ONLY)|google.golang.org/grpc|dapr/dapr|otter|hujson'
+	@! $(GO) list -deps . | grep -E '$(TEST_ONLY)|google.golang.org/grpc|dapr/dapr|otter|hujson|moby|gopsutil|flock'
 	@! $(GO) list -deps ./cache | grep -E '$(TEST_ONLY)|google.golang.org/grpc|dapr/dapr|Azure'
 	@! (cd adapters/dapr && $(GO) list -deps . ./cmd/...) | grep -E '$(TEST_ONLY)'
 	@! (cd hosting && $(GO) list -deps .) | grep -E '$(subst miniredis|,,$(TEST_ONLY))|Azure|dockertest'

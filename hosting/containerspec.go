@@ -210,6 +210,13 @@ func (c *containers) takeData(ctx context.Context, name, source string) error {
 	source = realPath(source)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if filepath.IsAbs(source) { // a process may have it
+		lock, err := lockFolder(source)
+		if err != nil {
+			return fmt.Errorf("%s: %w", source, err)
+		}
+		_ = lock.Close()
+	}
 	if other, taken := c.taken[source]; taken && other != name {
 		return fmt.Errorf("%s: %w (%s)", source, errInUse, other)
 	}

@@ -29,6 +29,11 @@ func newProcesses(r *run, log *slog.Logger) (*processes, error) {
 		return nil, fmt.Errorf("%w: no redis-server on PATH; install it (apt-get install redis-server, dnf install redis, "+
 			"brew install redis), or set %s to %q or %q", ErrNoRuntime, RuntimeVariable, ContainerRuntime, EmbeddedRuntime)
 	}
+	// It takes the path of its configuration for a pattern, and starts without any when
+	// nothing matches: on all interfaces, and without a password.
+	if strings.ContainsAny(r.dir, "*?[") {
+		return nil, fmt.Errorf("redis-server cannot run in %s, as it has one of *, ? and [ in it; set %s to another folder", r.dir, HomeVariable)
+	}
 	return &processes{run: r, log: log, redis: path, answerGrace: 5 * time.Second}, nil
 }
 
@@ -165,7 +170,7 @@ func (p *processes) prepare(s *server, folder string, port int) (command, error)
 		at.ca, at.cert, at.key = s.tls.caFile(), s.tls.certFile(), s.tls.keyFile()
 	}
 	// Only the user can read it, as it has the password. A sentinel writes to it as well.
-	const config = "redis.conf" // relative: redis-server takes a path for a pattern
+	const config = "redis.conf"
 	if err := writeFile(filepath.Join(folder, config), []byte(s.config(at))); err != nil {
 		return command{}, err
 	}

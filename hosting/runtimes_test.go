@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -62,6 +64,7 @@ func TestEverywhere(t *testing.T) {
 		guarded := b.AddRedis("guarded")
 		safe := b.AddRedis("safe").WithTLS().WithPassword(`quo"ted \ \x41 ß`)
 		cluster := b.AddCluster("cluster")
+		b.AddRedis("cluster-1") // no node's name
 		a, err := b.Start(t.Context())
 		require.NoError(t, err)
 
@@ -333,15 +336,136 @@ func TestKilledHost(t *testing.T) {
 	}, ContainerRuntime, ProcessRuntime)
 }
 
-// A terminal sends SIGINT to the program; everything ends in order, and the program well.
+// A terminal sends these to the program; everything ends in order, and the program well.
 func TestInterruptedHost(t *testing.T) {
 	needs(t, "redis-server")
-	home := t.TempDir()
-	app, redisAddr, apiAddr := startKillable(t, ProcessRuntime, home, t.TempDir())
-	require.NoError(t, app.Process.Signal(os.Interrupt))
-	require.NoError(t, app.Wait())
-	closed(t, redisAddr, apiAddr)
-	nothingLeft(t, home)
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(signal.String(), func(t *testing.T) {
+			home := t.TempDir()
+			app, redisAddr, apiAddr := startKillable(t, ProcessRuntime, home, t.TempDir())
+			require.NoError(t, app.Process.Signal(signal))
+			require.NoError(t, app.Wait())
+			closed(t, redisAddr, apiAddr)
+			nothingLeft(t, home)
+		})
+	}
+}
+
+// The server of an app that was killed still has its data, until the app is started again.
+func TestDataOfAKilledHost(t *testing.T) {
+	needs(t, "redis-server")
+	home, path := t.TempDir(), t.TempDir()
+	app, redisAddr, _ := startKillable(t, ProcessRuntime, home, path)
+	password, err := os.ReadFile(filepath.Join(home, appID("shop", path), "passwords", "cache"))
+	require.NoError(t, err)
+	c := redis.NewClient(&redis.Options{Addr: redisAddr, Password: strings.TrimSpace(string(password))})
+	defer c.Close()
+	require.NoError(t, c.Set(t.Context(), "key", "unsaved", 0).Err())
+	require.NoError(t, app.Process.Kill())
+	_ = app.Wait()
+
+	// Another app does not write over it.
+	other := builder(t, WithRuntime(ProcessRuntime), WithHome(home))
+	volume := VolumeName(appID("shop", path) + "-cache-data")
+	other.AddRedis("other").WithDataVolume(volume)
+	_, err = other.Start(t.Context())
+	require.ErrorIs(t, err, errInUse)
+
+	// Nor does a start that is cancelled keep it from saving.
+	b := builder(t, WithRuntime(ProcessRuntime), WithHome(home), WithPath(path))
+	r := b.AddRedis("cache").WithDataVolume()
+	_, err = b.Start(ended())
+	require.ErrorIs(t, err, context.Canceled)
+	runningApp(t, b)
+	assert.Equal(t, "unsaved", connect(t, &r.Connection).Get(t.Context(), "key").Val())
+}
+
+// Whoever stops because a context has ended has only that at hand.
+func TestStopWithAContextThatHasEnded(t *testing.T) {
+	needs(t, "redis-server")
+	b := builder(t, WithRuntime(ProcessRuntime))
+	r := b.AddRedis("cache").WithDataVolume()
+	a, err := b.Start(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, connect(t, &r.Connection).Set(t.Context(), "key", "unsaved", 0).Err())
+	require.NoError(t, a.Stop(ended()))
+	runningApp(t, b)
+	assert.Equal(t, "unsaved", connect(t, &r.Connection).Get(t.Context(), "key").Val())
+}
+
+// redis-server would find no configuration there, and start without any.
+func TestHomeThatLooksLikeAPattern(t *testing.T) {
+	needs(t, "redis-server")
+	home := filepath.Join(t.TempDir(), "a[1]")
+	b := builder(t, WithRuntime(ProcessRuntime), WithHome(home))
+	b.AddRedis("cache")
+	_, err := b.Start(t.Context())
+	require.ErrorContains(t, err, "hosting: redis-server cannot run in "+home)
+	require.ErrorContains(t, err, "as it has one of *, ? and [ in it; set REDISBINDING_HOSTING_HOME to another folder")
+}
+
+func TestTwoRunsShareWhatPersists(t *testing.T) {
+	eachRuntime(t, func(t *testing.T, kind RuntimeKind) {
+		home, path := t.TempDir(), t.TempDir()
+		apps, redises := make([]*App, 3), make([]*Redis, 3)
+		var starts sync.WaitGroup
+		for i := range apps {
+			b := builder(t, WithRuntime(kind), WithHome(home), WithPath(path))
+			redises[i] = b.AddRedis("cache").WithLifetime(PersistentLifetime).WithDataVolume()
+			starts.Go(func() {
+				var err error
+				apps[i], err = b.Start(t.Context())
+				assert.NoError(t, err)
+			})
+		}
+		starts.Wait()
+		require.False(t, t.Failed())
+		shared := redises[0].ConnectionString()
+		for i, a := range apps {
+			assert.Equal(t, shared, redises[i].ConnectionString())
+			works(t, &redises[i].Connection)
+			require.NoError(t, a.Stop(t.Context()))
+		}
+		b := builder(t, WithRuntime(kind), WithHome(home), WithPath(path))
+		b.AddRedis("other") // in a declaration without it, it ends
+		runningApp(t, b)
+		entries, err := filepath.Glob(filepath.Join(home, "shop-*", "persistent", "cache"))
+		require.NoError(t, err)
+		assert.Empty(t, entries)
+	}, ContainerRuntime, ProcessRuntime)
+}
+
+// What persists in one runtime is not left when the app is started in another.
+func TestRetireOfAnotherRuntime(t *testing.T) {
+	needs(t, "redis-server")
+	home, path := t.TempDir(), t.TempDir()
+	b := builder(t, WithRuntime(ProcessRuntime), WithHome(home), WithPath(path))
+	r := b.AddRedis("cache").WithLifetime(PersistentLifetime)
+	a, err := b.Start(t.Context())
+	require.NoError(t, err)
+	addr := r.UniversalOptions().Addrs[0]
+	require.NoError(t, a.Stop(t.Context()))
+	require.NoError(t, listens(addr)(t.Context()))
+
+	other := builder(t, WithHome(home), WithPath(path))
+	other.AddRedis("cache")
+	runningApp(t, other)
+	closed(t, addr)
+}
+
+func TestOptionalUIThatCannotBeStarted(t *testing.T) {
+	eachRuntime(t, func(t *testing.T, kind RuntimeKind) {
+		log := &events{}
+		b := builder(t, WithRuntime(kind), WithLogger(log.logger()))
+		var ui *UI
+		r := b.AddRedis("cache").WithRedisCommander(func(u *UI) { ui = u.WithImage("localhost:1/nothing").WithOptional() })
+		program(t, b, "api", "http").WaitFor(ui)
+		runningApp(t, b)
+		works(t, &r.Connection)
+		assert.Contains(t, log.list(), "rediscommander: omitted")
+		assert.Contains(t, log.list(), "api: running", "nobody waits for it")
+		assert.Empty(t, ui.URL())
+	}, ContainerRuntime)
 }
 
 func TestPortTakenEverywhere(t *testing.T) {

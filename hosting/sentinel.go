@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // SentinelMaster is the name of the primary at the sentinels of [Builder.AddSentinel].
@@ -92,6 +93,9 @@ func (s *Sentinel) start(ctx context.Context, a *App, m *member) (err error) {
 	m.progress("waiting for the sentinels to agree")
 	ctx, cancel := context.WithTimeout(ctx, a.options.startTimeout)
 	defer cancel()
+	if err := introduce(ctx, spec, m.instances[0].address()); err != nil {
+		return fmt.Errorf("the sentinels do not know the replica: %w", err)
+	}
 	for _, addr := range spec.addrs {
 		if err := agree(ctx, spec, addr); err != nil {
 			return fmt.Errorf("the sentinels do not agree: %w", err)
@@ -99,6 +103,39 @@ func (s *Sentinel) start(ctx context.Context, a *App, m *member) (err error) {
 	}
 	m.connected(&s.Connection, spec)
 	return nil
+}
+
+// introduce has the sentinels look for the replica as soon as it is there. Those that have looked
+// too early would do so again after ten seconds.
+func introduce(ctx context.Context, spec connectionSpec, primary string) error {
+	client, err := adminClient(spec, primary)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	err = eventually(ctx, func() error {
+		info, err := client.Info(ctx, "replication").Result()
+		if err == nil && !strings.Contains(info, "connected_slaves:1") {
+			err = errors.New("the primary has no replica")
+		}
+		return err
+	})
+	for _, addr := range spec.addrs {
+		if err == nil {
+			err = reset(ctx, spec, addr)
+		}
+	}
+	return err
+}
+
+// reset has a sentinel forget what it knows but for the primary's address.
+func reset(ctx context.Context, spec connectionSpec, addr string) error {
+	client, err := adminClient(spec, addr)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return eventually(ctx, func() error { return client.Do(ctx, "SENTINEL", "RESET", SentinelMaster).Err() })
 }
 
 // agree waits until a sentinel knows the others and the replica.
