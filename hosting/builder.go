@@ -162,7 +162,8 @@ func (b *Builder) redises() []*Redis {
 }
 
 // Run starts all resources, each after those it needs, shows them on standard output
-// ([WithOutput]), and blocks until ctx ends, or until Ctrl-C or SIGTERM. Then it stops them in
+// ([WithOutput]), and blocks until ctx ends, or until SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is
+// closed), which it handles as long as it runs. Then it stops them in
 // reverse order and gracefully, so that data is saved, and returns nil. A resource that
 // ends by itself meanwhile is reported, and the others go on. When one cannot be started,
 // all are stopped, and the error is returned. A second Ctrl-C ends the program at once; what it

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// redrawInterval is how often the table is drawn at most for what is only progress.
+	// redrawInterval is how often a terminal is drawn at most.
 	redrawInterval = 100 * time.Millisecond
 	// progressInterval is how often progress of which only the numbers are new is a line of
 	// its own, where there is no terminal to draw it on.
@@ -35,9 +35,12 @@ type console struct {
 
 	rows []*row // in the order of appearance
 	// On a terminal:
-	drawn    int // lines of the table that are on it
+	drawn    []int // how wide the lines of the table are that are on it
 	drawnAt  time.Time
-	deferred *time.Timer // draws what came too soon
+	interval time.Duration
+	output   strings.Builder // what is to be printed above the table
+	deferred *time.Timer     // draws what came too soon
+	drawing  sync.WaitGroup  // for the goroutine of that timer
 	// Elsewhere:
 	settled bool // the table was shown
 }
@@ -51,8 +54,8 @@ type row struct {
 }
 
 func newConsole(w io.Writer) *console {
-	c := &console{w: w}
-	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+	c := &console{w: w, interval: redrawInterval}
+	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb" && understandsEscapes(file) {
 		c.colour = os.Getenv("NO_COLOR") == ""
 		c.size = func() (width, height int) {
 			width, height, err := term.GetSize(int(file.Fd()))
@@ -73,26 +76,33 @@ func (c *console) set(v view) {
 		return
 	}
 	r := c.row(v.name)
-	progress := r.state == v.state && r.address == v.address
 	r.view = v
 	if c.size == nil {
 		c.report(r)
 		return
 	}
-	if wait := redrawInterval - time.Since(c.drawnAt); progress && wait > 0 {
-		if c.deferred == nil {
-			c.deferred = time.AfterFunc(wait, func() {
-				c.mu.Lock()
-				defer c.mu.Unlock()
-				c.deferred = nil
-				if !c.closed {
-					c.redraw("")
-				}
-			})
-		}
+	c.changed()
+}
+
+// changed sees to it that the terminal is drawn, now or soon.
+func (c *console) changed() {
+	if c.deferred != nil {
 		return
 	}
-	c.redraw("")
+	wait := c.interval - time.Since(c.drawnAt)
+	if wait <= 0 {
+		c.redraw()
+		return
+	}
+	c.drawing.Add(1)
+	c.deferred = time.AfterFunc(wait, func() {
+		defer c.drawing.Done()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.closed { // close has drawn it
+			c.redraw()
+		}
+	})
 }
 
 func (c *console) row(name string) *row {
@@ -139,37 +149,52 @@ func (c *console) above(lines string) {
 		c.print(lines)
 		return
 	}
-	c.redraw(lines)
+	c.output.WriteString(lines)
+	c.changed()
 }
 
-// close leaves what is there, with the last of what was set, and shows nothing any more.
+// close leaves what is there, with the last of what was set, and shows nothing any more. No
+// goroutine is left.
 func (c *console) close() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.deferred != nil {
-		c.deferred.Stop()
-		c.deferred = nil
-		c.redraw("")
+		if c.deferred.Stop() {
+			c.drawing.Done()
+		}
+		c.redraw()
 	}
 	c.closed = true
+	c.mu.Unlock()
+	c.drawing.Wait()
 }
 
 // print writes. That nobody may be there to read it is no reason to stop.
 func (c *console) print(text string) { _, _ = io.WriteString(c.w, text) }
 
-// redraw puts text above the table, as it is now. It is one write, so that nothing
-// flickers.
-func (c *console) redraw(text string) {
+// redraw puts what was printed above the table, as that is now. It is one write, so that
+// nothing flickers.
+func (c *console) redraw() {
+	width, height := c.size()
 	var screen strings.Builder
-	if c.drawn > 0 {
-		fmt.Fprintf(&screen, "\x1b[%dA\r\x1b[J", c.drawn)
+	up := 0
+	for _, w := range c.drawn { // in a terminal that has become narrower, a line may be several
+		up += max(1, (w+width-1)/width)
 	}
-	screen.WriteString(text)
-	lines := c.table(c.size())
-	for _, line := range lines {
+	if up > 0 {
+		fmt.Fprintf(&screen, "\x1b[%dA\r\x1b[J", up)
+	}
+	screen.WriteString(c.output.String())
+	// Lines are clipped. That is not enough to keep them from wrapping where characters
+	// take two columns.
+	screen.WriteString("\x1b[?7l")
+	c.drawn = c.drawn[:0]
+	for _, line := range c.table(width, height) {
 		screen.WriteString(line + "\n")
+		c.drawn = append(c.drawn, utf8.RuneCountInString(coloured.ReplaceAllString(line, "")))
 	}
-	c.drawn, c.drawnAt = len(lines), time.Now()
+	screen.WriteString("\x1b[?7h")
+	c.output.Reset()
+	c.drawnAt, c.deferred = time.Now(), nil
 	c.print(screen.String())
 }
 
@@ -255,9 +280,10 @@ func (c *console) table(width, height int) []string {
 	return lines
 }
 
-// lines are a heading and a line for each row, without the columns that have nothing to say.
+// lines are a heading and a line for each row, without the columns that have nothing to say, and
+// without the kind where links would be clipped for it: those are what one wants to click.
 func (c *console) lines(rows []*row, width int) []string {
-	const stateColumn, addressColumn = 2, 3 // up to this one they are always there
+	const kindColumn, stateColumn, addressColumn, detailColumn = 1, 2, 3, 5 // up to the address they are always there
 	cells := [][]string{{"RESOURCE", "KIND", "STATE", "ADDRESS", "LINKS", "DETAIL"}}
 	widths := make([]int, len(cells[0]))
 	for _, r := range rows {
@@ -271,6 +297,16 @@ func (c *console) lines(rows []*row, width int) []string {
 		if i <= addressColumn || widths[i] > 0 {
 			widths[i] = max(widths[i], utf8.RuneCountInString(heading))
 		}
+	}
+	upToLinks := 0
+	for _, w := range widths[:detailColumn] {
+		upToLinks += w + 2
+	}
+	start := widths[0] + 2 // of the state
+	if width > 0 && upToLinks-2 >= width {
+		widths[kindColumn] = 0
+	} else {
+		start += widths[kindColumn] + 2
 	}
 	lines := make([]string, len(cells))
 	for n, line := range cells {
@@ -288,7 +324,6 @@ func (c *console) lines(rows []*row, width int) []string {
 			lines[n] = "\x1b[1m" + lines[n] + "\x1b[0m"
 			continue
 		}
-		start := widths[0] + widths[1] + 4
 		lines[n] = colourAt(lines[n], start, start+utf8.RuneCountInString(line[stateColumn]), stateColours[rows[n-1].state])
 	}
 	return lines

@@ -14,42 +14,11 @@ import (
 // terminal is a console on a terminal of that size, and a screen that shows what a person
 // sees of what it writes, and has seen.
 func terminal(width, height int) (*console, *screen) {
-	s := &screen{height: height}
+	s := newScreen(width, height)
 	c := newConsole(s)
-	c.size, c.colour = func() (int, int) { return width, height }, true
+	c.size, c.colour, c.interval = s.size, true, 0
 	return c, s
 }
-
-// screen is a terminal that knows the escape sequences that a console writes.
-type screen struct {
-	height int
-	lines  []string // with those that have left it at the top
-	raw    strings.Builder
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.raw.Write(p)
-	text := coloured.ReplaceAllString(string(p), "")
-	for text != "" {
-		if rest, found := strings.CutPrefix(text, "\x1b["); found {
-			n := 0
-			for rest[0] >= '0' && rest[0] <= '9' {
-				n, rest = n*10+int(rest[0]-'0'), rest[1:]
-			}
-			if rest, found = strings.CutPrefix(rest, "A\r\x1b[J"); !found {
-				panic("unknown: " + rest)
-			}
-			n = min(n, s.height-1) // the cursor, below the last line, stays on the screen
-			s.lines, text = s.lines[:len(s.lines)-n], rest
-			continue
-		}
-		line, rest, _ := strings.Cut(text, "\n")
-		s.lines, text = append(s.lines, line), rest
-	}
-	return len(p), nil
-}
-
-func (s *screen) String() string { return strings.Join(s.lines, "\n") }
 
 func TestConsoleOnATerminal(t *testing.T) {
 	c, screen := terminal(80, 24)
@@ -101,7 +70,7 @@ func TestConsoleColumns(t *testing.T) {
 				v.state = stateRunning
 				c.set(v)
 			}
-			assert.Equal(t, append([]string{"RESOURCE", "KIND", "STATE"}, test.heading...), strings.Fields(screen.lines[0]))
+			assert.Equal(t, append([]string{"RESOURCE", "KIND", "STATE"}, test.heading...), strings.Fields(screen.rows()[0]))
 		})
 	}
 }
@@ -135,9 +104,9 @@ func TestConsoleHeight(t *testing.T) {
 		c, screen := terminal(10, height)
 		for _, name := range []string{"a", "b", "c", "d"} {
 			c.set(view{name: name, state: stateHealthy})
-			assert.Len(t, screen.lines, min(1+len(c.rows), height-1), "%d rows on %d lines", len(c.rows), height)
+			assert.Len(t, screen.rows(), min(1+len(c.rows), height-1), "%d rows on %d lines", len(c.rows), height)
 		}
-		for _, line := range screen.lines {
+		for _, line := range screen.rows() {
 			assert.Less(t, len([]rune(line)), 10, line)
 		}
 	}
@@ -152,18 +121,20 @@ func TestConsoleClips(t *testing.T) {
 		assert.Less(t, len([]rune(strings.TrimSuffix(line, "\n"))), 53, line)
 	}
 	assert.Contains(t, screen.String(), "unhealthy  127.0.0.1:7405  dial tc…\n", "the detail is what is clipped")
-	assert.Len(t, screen.lines, 3)
+	assert.Len(t, screen.rows(), 3)
 }
 
 func TestConsoleDrawsProgressNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, screen := terminal(80, 24)
+		c.interval = redrawInterval
 		defer c.close()
 		pulling := view{name: "cache", kind: "redis", state: stateStarting}
 		c.set(pulling)
 		for range 1000 {
 			pulling.detail += "."
 			c.set(pulling)
+			c.line("cache", "a line")
 		}
 		pulling.detail = "pulling redis:8.6 42%"
 		c.set(pulling)
@@ -177,6 +148,7 @@ func TestConsoleDrawsProgressNowAndThen(t *testing.T) {
 func TestConsoleEndsWithTheLastState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, screen := terminal(80, 24)
+		c.interval = redrawInterval
 		c.set(view{name: "cache", kind: "redis", state: stateHealthy})
 		c.set(view{name: "cache", kind: "redis", state: stateHealthy, detail: "the last"})
 		assert.NotContains(t, screen.String(), "the last")
@@ -188,6 +160,34 @@ func TestConsoleEndsWithTheLastState(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(t, before, screen.raw.String(), "nothing is drawn any more")
 	})
+}
+
+// A line of the table that is two would not be erased as a whole.
+func TestConsoleWideCharacters(t *testing.T) {
+	c, screen := terminal(60, 24)
+	c.set(view{name: "cache", kind: "redis", state: stateUnhealthy, detail: strings.Repeat("漢", 40)})
+	c.set(view{name: "cache", kind: "redis", state: stateHealthy, address: "127.0.0.1:7405"})
+	assert.Equal(t, "RESOURCE  KIND   STATE    ADDRESS\ncache     redis  healthy  127.0.0.1:7405", screen.String())
+}
+
+func TestConsoleOnATerminalThatGetsNarrower(t *testing.T) {
+	c, screen := terminal(80, 24)
+	c.set(view{name: "cache", kind: "redis", state: stateUnhealthy, detail: strings.Repeat("long ", 10)})
+	screen.resize(30)
+	c.set(view{name: "cache", kind: "redis", state: stateHealthy})
+	assert.Equal(t, "RESOURCE  STATE    ADDRESS\ncache     healthy", screen.String())
+}
+
+// On the usual 80 columns, what one wants to click is there as a whole.
+func TestConsoleLinksBeforeKinds(t *testing.T) {
+	c, screen := terminal(80, 24)
+	c.set(view{name: "rediscommander", kind: "redis commander", state: stateHealthy, address: "127.0.0.1:38487", links: []string{"http://127.0.0.1:38487/"}})
+	assert.Equal(t, `RESOURCE        STATE    ADDRESS          LINKS
+rediscommander  healthy  127.0.0.1:38487  http://127.0.0.1:38487/`, screen.String())
+	assert.Contains(t, screen.raw.String(), "rediscommander  \x1b[32mhealthy\x1b[0m  127")
+	screen.resize(83)
+	c.set(view{name: "web", kind: "project", state: stateWaiting})
+	assert.Contains(t, screen.String(), "KIND")
 }
 
 func TestConsoleElsewhere(t *testing.T) {

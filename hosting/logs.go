@@ -83,7 +83,8 @@ const shortestSecret = 6
 // newRedactor returns a function that replaces secrets, also as they are in a URI, by ***.
 func newRedactor(secrets ...string) func(string) string {
 	var pairs []string
-	for _, secret := range secrets {
+	// The longest first: one may be the beginning of another.
+	for _, secret := range slices.SortedFunc(slices.Values(secrets), func(a, b string) int { return len(b) - len(a) }) {
 		if len(secret) < shortestSecret {
 			continue
 		}

@@ -101,5 +101,6 @@ func TestRedactor(t *testing.T) {
 	} {
 		assert.Equal(t, hidden, hide(line))
 	}
+	assert.Equal(t, "***", newRedactor("hunter2", "hunter2-and-more")("hunter2-and-more"), "one is the beginning of the other")
 	assert.Equal(t, "nothing to hide", newRedactor()("nothing to hide"))
 }

@@ -45,6 +45,14 @@ packages() {
 	esac
 }
 
+# brewable: there is no dockerd for macOS, and Homebrew's browsers are apps that put no
+# command on PATH.
+brewable() {
+	case $1 in
+	docker | browser) return 1 ;;
+	esac
+}
+
 install() {
 	echo "installing: $*"
 	"$@" >&2 || true
@@ -69,21 +77,23 @@ for name in "$@"; do
 		install $as_root dnf install -y -q $(packages "$name" dnf)
 	elif [ "$as_root" != none ] && have apk; then
 		install $as_root apk add --quiet $(packages "$name" apk)
-	elif [ "$name" != docker ] && have brew; then
+	elif brewable "$name" && have brew; then
 		install brew install --quiet "$(packages "$name" brew)"
 	fi
 	present "$name" || missing="$missing $name"
 done
 
 [ -z "$missing" ] && exit 0
-brew=""
-for name in $missing; do [ "$name" = docker ] || brew="$brew $name"; done
+brew="" by_hand=""
+for name in $missing; do
+	if brewable "$name"; then brew="$brew $name"; else by_hand="$by_hand $name"; fi
+done
 cat >&2 <<EOF
 missing, and could not be installed:$missing. Install it with your package manager:
   Debian, Ubuntu   sudo apt-get install$(for name in $missing; do printf ' %s' "$(packages "$name" apt)"; done)
   Fedora           sudo dnf install$(for name in $missing; do printf ' %s' "$(packages "$name" dnf)"; done)
   Alpine           sudo apk add$(for name in $missing; do printf ' %s' "$(packages "$name" apk)"; done)
-  macOS            ${brew:+brew install}${brew:-there is no dockerd}
+  macOS            ${brew:+brew install$brew}${by_hand:+ (not with brew:$by_hand)}
 Until then the tests that need it are skipped.
 EOF
 # In CI a test that is skipped would go unnoticed.

@@ -120,11 +120,19 @@ func TestHosting(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 
 	printed := &buffer{}
-	app := exec.Command(program)
+	ctx, cancel := context.WithCancel(context.Background())
+	app := exec.CommandContext(ctx, program)
+	// Killed, it would leave Redis and the others behind, which nobody would find again: its
+	// home is a folder of this test.
+	app.Cancel = func() error { return app.Process.Signal(os.Interrupt) }
+	app.WaitDelay = time.Minute
 	app.Env = environment(t.TempDir(), "process")
 	app.Stdout, app.Stderr = printed, printed
 	require.NoError(t, app.Start())
-	t.Cleanup(func() { _ = app.Process.Kill() })
+	t.Cleanup(func() {
+		cancel()
+		_ = app.Wait()
+	})
 	link := func(name string) (link string) {
 		row := regexp.MustCompile(`(?m)^` + name + ` .* healthy .*(http://127\.0\.0\.1:\d+/)$`)
 		require.Eventually(t, func() bool {
