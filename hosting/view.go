@@ -20,7 +20,7 @@ const (
 // view is what people see of a resource.
 type view struct {
 	name    string
-	kind    string // "redis", "cluster", "sentinel", "commander", "insight", "project", "connection string"
+	kind    string // "redis", "cluster", "sentinel", "redis commander", "redis insight", "project", "command", "connection string"
 	state   state
 	detail  string // what takes time, or why; "" mostly
 	address string // host:port; "" when there is none, or none yet
