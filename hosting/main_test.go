@@ -24,8 +24,16 @@ func TestMain(m *testing.M) {
 		helperApp(home)
 		return
 	}
-	redis.SetLogger(silent{}) // tests end servers under their clients
+	redis.SetLogger(silent{})               // tests end servers under their clients
+	own, err := os.MkdirTemp("", "hosting") // for the examples, which have no other
+	if err == nil {
+		err = os.Setenv(HomeVariable, own)
+	}
+	if err != nil {
+		panic(err)
+	}
 	code := m.Run()
+	_ = os.RemoveAll(own)
 	dockertest.Stop()
 	if npmHome != "" {
 		_ = os.RemoveAll(npmHome)
