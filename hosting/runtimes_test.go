@@ -301,6 +301,18 @@ func startKillable(t *testing.T, kind RuntimeKind, home, path string) (app *exec
 	return app, address("cache"), address("api")
 }
 
+// killWithUnsaved sets a key in the Redis of the app above, and kills the app before that is saved.
+func killWithUnsaved(t *testing.T, app *exec.Cmd, home, path, redisAddr string) {
+	t.Helper()
+	password, err := os.ReadFile(filepath.Join(home, appID("shop", path), "passwords", "cache"))
+	require.NoError(t, err)
+	c := redis.NewClient(&redis.Options{Addr: redisAddr, Password: strings.TrimSpace(string(password))})
+	defer c.Close()
+	require.NoError(t, c.Set(t.Context(), "key", "unsaved", 0).Err())
+	require.NoError(t, app.Process.Kill())
+	_ = app.Wait()
+}
+
 func TestKilledHost(t *testing.T) {
 	eachRuntime(t, func(t *testing.T, kind RuntimeKind) {
 		home, path := t.TempDir(), t.TempDir()
@@ -312,13 +324,7 @@ func TestKilledHost(t *testing.T) {
 		require.ErrorContains(t, err, "in use by another server", "while it lives nobody touches what it has")
 		require.NoError(t, listens(redisAddr)(t.Context()))
 
-		password, err := os.ReadFile(filepath.Join(home, appID("shop", path), "passwords", "cache"))
-		require.NoError(t, err)
-		c := redis.NewClient(&redis.Options{Addr: redisAddr, Password: strings.TrimSpace(string(password))})
-		defer c.Close()
-		require.NoError(t, c.Set(t.Context(), "key", "unsaved", 0).Err())
-		require.NoError(t, app.Process.Kill())
-		_ = app.Wait()
+		killWithUnsaved(t, app, home, path, redisAddr)
 
 		runningApp(t, b)
 		closed(t, redisAddr, apiAddr)
@@ -356,19 +362,13 @@ func TestDataOfAKilledHost(t *testing.T) {
 	needs(t, "redis-server")
 	home, path := t.TempDir(), t.TempDir()
 	app, redisAddr, _ := startKillable(t, ProcessRuntime, home, path)
-	password, err := os.ReadFile(filepath.Join(home, appID("shop", path), "passwords", "cache"))
-	require.NoError(t, err)
-	c := redis.NewClient(&redis.Options{Addr: redisAddr, Password: strings.TrimSpace(string(password))})
-	defer c.Close()
-	require.NoError(t, c.Set(t.Context(), "key", "unsaved", 0).Err())
-	require.NoError(t, app.Process.Kill())
-	_ = app.Wait()
+	killWithUnsaved(t, app, home, path, redisAddr)
 
 	// Another app does not write over it.
 	other := builder(t, WithRuntime(ProcessRuntime), WithHome(home))
 	volume := VolumeName(appID("shop", path) + "-cache-data")
 	other.AddRedis("other").WithDataVolume(volume)
-	_, err = other.Start(t.Context())
+	_, err := other.Start(t.Context())
 	require.ErrorIs(t, err, errInUse)
 
 	// Nor does a start that is cancelled keep it from saving.
