@@ -371,13 +371,29 @@ func TestDataOfAKilledHost(t *testing.T) {
 	_, err := other.Start(t.Context())
 	require.ErrorIs(t, err, errInUse)
 
-	// Nor does a start that is cancelled keep it from saving.
-	b := builder(t, WithRuntime(ProcessRuntime), WithHome(home), WithPath(path))
+	// Nor does a start that is cancelled keep it from saving, before or while it is asked to end.
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	b := builder(t, WithRuntime(ProcessRuntime), WithHome(home), WithPath(path), WithOutput(listener(func(text string) {
+		if strings.Contains(text, "clearing away") {
+			cancel()
+		}
+	})))
 	r := b.AddRedis("cache").WithDataVolume()
-	_, err = b.Start(ended())
-	require.ErrorIs(t, err, context.Canceled)
+	for _, ctx := range []context.Context{ended(), ctx} {
+		_, err = b.Start(ctx)
+		require.ErrorIs(t, err, context.Canceled)
+	}
 	runningApp(t, b)
 	assert.Equal(t, "unsaved", connect(t, &r.Connection).Get(t.Context(), "key").Val())
+}
+
+// listener is a writer that hears what is written.
+type listener func(text string)
+
+func (l listener) Write(p []byte) (int, error) {
+	l(string(p))
+	return len(p), nil
 }
 
 // Whoever stops because a context has ended has only that at hand.
