@@ -110,7 +110,10 @@ func (m *member) omit(ctx context.Context, err error) bool {
 	if stopped := m.stopInstances(ctx); stopped != nil {
 		m.app.log.Warn("hosting: it does not stop", "resource", m.resource.Name(), "error", stopped)
 	}
-	m.instances, m.health = nil, nil
+	for _, f := range m.forget {
+		f()
+	}
+	m.instances, m.health, m.forget = nil, nil, nil
 	m.leaveOut(err)
 	select {
 	case <-m.addressed:
