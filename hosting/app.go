@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -69,7 +68,7 @@ func startApp(ctx context.Context, b *Builder, output io.Writer) (_ *App, err er
 		return nil, fmt.Errorf("hosting: %w", err)
 	}
 	a.say(why)
-	if err := a.support(); err != nil {
+	if err := a.support(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.engine.retire(ctx, a.persistent()); err != nil {
@@ -91,9 +90,6 @@ func (a *App) persistent() (names []string) {
 	return names
 }
 
-// sweepTimeout bounds the end of what a run that died has left behind.
-const sweepTimeout = 10 * time.Second
-
 // sweep clears away what runs of the app have left behind that died. It is not interrupted: servers
 // are saving their data.
 func (a *App) sweep(ctx context.Context, h *home) error {
@@ -110,7 +106,7 @@ func (a *App) sweep(ctx context.Context, h *home) error {
 	var all sync.WaitGroup
 	for _, r := range runs {
 		all.Go(func() {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sweepTimeout)
+			ctx, cancel := wholly(ctx)
 			defer cancel()
 			sweepProcesses(ctx, r.dir)
 			if err := sweepContainers(ctx, r); err != nil {
@@ -128,18 +124,13 @@ func (a *App) sweep(ctx context.Context, h *home) error {
 
 // support asks the engine whether it can do what the resources need, and omits those that
 // need not be there.
-func (a *App) support() error {
+func (a *App) support(ctx context.Context) error {
 	var errs []error
 	for _, r := range a.resources {
-		err := r.support(a.engine)
-		var left *omission
+		m, err := a.members[r], r.support(a.engine)
 		switch {
-		case errors.As(err, &left):
-			m := a.members[r]
-			m.omitted = true
-			m.leaveOut(left)
-			close(m.addressed)
-			close(m.healthy)
+		case errors.Is(err, ErrUnsupported) && m.optional():
+			m.omit(ctx, err)
 		case err != nil:
 			errs = append(errs, &ResourceError{r.Name(), err})
 		}
@@ -157,7 +148,11 @@ func (a *App) startMembers(ctx context.Context) error {
 		}
 		group.Go(func() error {
 			err := m.bring(ctx, watch)
-			if err == nil || m.omit(ctx, err) {
+			if err == nil {
+				return nil
+			}
+			if ctx.Err() == nil && m.optional() {
+				m.omit(ctx, err)
 				return nil
 			}
 			if ctx.Err() == nil { // or else it only shares another's fate

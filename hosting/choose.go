@@ -71,9 +71,3 @@ func orNil[T engine](e T, err error) (engine, error) {
 	}
 	return e, nil
 }
-
-// firstLine is what of an error fits into a table.
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	return line
-}

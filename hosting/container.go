@@ -8,7 +8,6 @@ import (
 	"math"
 	"net"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,22 +17,13 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// engineGrace is how long the engine may take for what has to be done although nobody
-// waits for it any more: to take away what was started.
-const engineGrace = 10 * time.Second
-
-// wholly is a context for what must not be left half done when the caller has gone.
-func wholly(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), engineGrace)
-}
-
 // runningContainer is the instance of a container.
 type runningContainer struct {
 	api        *client.Client
 	id, name   string
 	addr       string
-	secret     string // not to be in errors
-	saves      bool   // it is worth waiting for its end
+	secrets    []string // not to be in errors
+	saves      bool     // it is worth waiting for its end
 	persistent bool
 	holder     *holder // nil for those with a network interface of their own
 
@@ -162,11 +152,7 @@ func (r *runningContainer) logTail() string {
 	defer log.Close()
 	var text bytes.Buffer
 	_, _ = stdcopy.StdCopy(&text, &text, log) // what there is of it
-	tail := tailOf(text.String())
-	if r.secret != "" { // Redis cites lines of its configuration that it does not understand
-		tail = strings.NewReplacer(quotedWord(r.secret), "***", r.secret, "***").Replace(tail)
-	}
-	return tail
+	return masked(tailOf(text.String()), r.secrets)
 }
 
 // publishedAt is where an inner port of a container is reached.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"regexp"
 	"strconv"
 	"sync"
@@ -80,7 +79,7 @@ func (l *launch) together(ctx context.Context, group []*server) ([]instance, err
 			}
 			l.place(s, innerPlace{container: h.id, aliases: shared.Aliases, port: s.port, outlives: s.persistent})
 			r := newServerContainer(l.api, s, spec, member)
-			r.addr = net.JoinHostPort(loopback, strconv.Itoa(s.port))
+			r.addr = localAddress(s.port)
 			r.holder = &h
 			h.members.Add(1)
 			instances[i] = l.watched(r)
@@ -92,7 +91,7 @@ func (l *launch) together(ctx context.Context, group []*server) ([]instance, err
 
 func newServerContainer(api *client.Client, s *server, spec *containerSpec, id string) *runningContainer {
 	return &runningContainer{
-		api: api, id: id, name: spec.Name, secret: s.password, saves: true, persistent: s.persistent,
+		api: api, id: id, name: spec.Name, secrets: s.secrets(), saves: true, persistent: s.persistent,
 	}
 }
 

@@ -81,10 +81,15 @@ func (c *containers) labels(outlives bool) map[string]string {
 }
 
 func (c *containers) start(ctx context.Context, group []*server, progress func(string)) (_ []instance, err error) {
+	var had string
 	for _, s := range group {
+		if s.image == had { // as those of a group mostly have the same
+			continue
+		}
 		if err := c.haveImage(ctx, s.image, progress); err != nil {
 			return nil, err
 		}
+		had = s.image
 	}
 	l := &launch{containers: c}
 	defer func() {

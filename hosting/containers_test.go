@@ -41,9 +41,7 @@ func newContainerTest(t *testing.T) *containerTest {
 // again is another run of the same app.
 func (c *containerTest) again(t *testing.T) *containers {
 	t.Helper()
-	r, err := c.home.startRun()
-	require.NoError(t, err)
-	t.Cleanup(r.end)
+	r := newRunIn(t, c.home)
 	api, err := connectEngine(t.Context(), c.docker.Host)
 	require.NoError(t, err)
 	opened, err := openContainers(api, c.docker.Host, r, slog.New(slog.DiscardHandler))

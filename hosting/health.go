@@ -35,11 +35,11 @@ func pings(spec connectionSpec) (check health, end func(), err error) {
 	o.MaxRetries, o.DialerRetries = -1, 1
 	o.PoolSize = 1
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = healthTimeout, healthTimeout, healthTimeout
-	var clients []*redis.Client
-	addrs := o.Addrs
 	if o.MasterName != "" {
 		return sentinelPings(o), func() {}, nil
 	}
+	var clients []*redis.Client
+	addrs := o.Addrs
 	for _, addr := range addrs {
 		o.Addrs = []string{addr}
 		clients = append(clients, redis.NewClient(o.Simple()))

@@ -153,6 +153,15 @@ func (h *home) dead() ([]*run, error) {
 	return runs, nil
 }
 
+// lockFile waits until nobody else has the lock, or ctx ends.
+func lockFile(ctx context.Context, name string) (unlock func(), err error) {
+	lock := flock.New(name)
+	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+		return nil, err
+	}
+	return func() { _ = lock.Unlock() }, nil
+}
+
 // writeFile writes a file that only the user can read, as a whole or not at all.
 func writeFile(name string, text []byte) error {
 	file, err := os.CreateTemp(filepath.Dir(name), ".new-*") // with mode 0600

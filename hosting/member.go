@@ -101,34 +101,30 @@ func (m *member) awaitOne(ctx context.Context, r Resource, event <-chan struct{}
 	}
 }
 
-// omit leaves a resource out that could not be started and need not be there. Nobody waits
-// for it any more.
-func (m *member) omit(ctx context.Context, err error) bool {
-	if u, ok := m.resource.(*UI); !ok || !u.optional || ctx.Err() != nil {
-		return false
-	}
+// optional tells whether the app starts without the resource where it cannot be had.
+func (m *member) optional() bool {
+	u, ok := m.resource.(*UI)
+	return ok && u.optional
+}
+
+// omit leaves the resource out, with what there is of it. Nobody waits for it any more.
+func (m *member) omit(ctx context.Context, err error) {
 	if stopped := m.stopInstances(ctx); stopped != nil {
 		m.app.log.Warn("hosting: it does not stop", "resource", m.resource.Name(), "error", stopped)
 	}
 	for _, f := range m.forget {
 		f()
 	}
-	m.instances, m.health, m.forget = nil, nil, nil
-	m.leaveOut(err)
+	m.omitted, m.instances, m.health, m.forget = true, nil, nil, nil
+	m.view.address, m.view.links = "", nil
+	m.show(stateOmitted, firstLine(err.Error()))
+	m.app.log.Warn("hosting: omitted", "resource", m.resource.Name(), "reason", err.Error())
 	select {
 	case <-m.addressed:
 	default:
 		close(m.addressed)
 	}
 	close(m.healthy)
-	return true
-}
-
-// leaveOut says that the resource is not there.
-func (m *member) leaveOut(err error) {
-	m.view.address, m.view.links = "", nil
-	m.show(stateOmitted, firstLine(err.Error()))
-	m.app.log.Warn("hosting: omitted", "resource", m.resource.Name(), "reason", err.Error())
 }
 
 // checkName is the name of the health check.
@@ -174,4 +170,25 @@ func (m *member) show(s state, detail string) {
 	if m.app.console != nil {
 		m.app.console.set(v)
 	}
+}
+
+// serves publishes the address of what serves HTTP.
+func (m *member) serves(to *published[string], address string) {
+	to.set(address)
+	m.forget = append(m.forget, func() { to.set("") })
+	m.view.address, m.view.links = address, []string{urlOf(to)}
+}
+
+// urlOf is where something serves HTTP, "" when it does not.
+func urlOf(address *published[string]) string {
+	if at := address.get(); at != "" {
+		return "http://" + at + "/"
+	}
+	return ""
+}
+
+// firstLine is what of an error fits into a table.
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
 }

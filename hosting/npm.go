@@ -9,9 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
-
-	"github.com/gofrs/flock"
 )
 
 const commanderPackage = "redis-commander"
@@ -128,17 +125,17 @@ func commanderEnv(u *uiServer, home string) []string {
 // installCommander returns the folder where Redis Commander is, which all apps share.
 func installCommander(ctx context.Context, r *run, progress func(string)) (string, error) {
 	versioned := commanderPackage + "@" + commanderTag
-	parent := filepath.Join(filepath.Dir(r.home.dir), "npm")
+	parent := r.shared("npm")
 	folder := filepath.Join(parent, commanderPackage+"-"+commanderTag)
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return "", err
 	}
 	// Two apps that start at the same time: one installs it, the other waits.
-	lock := flock.New(folder + ".lock")
-	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
+	unlock, err := lockFile(ctx, folder+".lock")
+	if err != nil {
 		return "", fmt.Errorf("waiting for another installation of %s: %w", versioned, err)
 	}
-	defer func() { _ = lock.Unlock() }()
+	defer unlock()
 	if _, err := os.Stat(commanderProgram(folder)); err == nil {
 		return folder, nil
 	}

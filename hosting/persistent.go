@@ -11,8 +11,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/gofrs/flock"
 )
 
 // Servers that outlive the app have a folder each, which is not the run's:
@@ -66,11 +64,10 @@ func (r *run) lockPersistent(ctx context.Context, name string) (unlock func(), e
 	if err := os.MkdirAll(r.path("persistent"), 0o700); err != nil {
 		return nil, err
 	}
-	lock := flock.New(r.path("persistent", name+".lock"))
-	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+	if unlock, err = lockFile(ctx, r.path("persistent", name+".lock")); err != nil {
 		return nil, fmt.Errorf("waiting for another run of the app that starts it: %w", err)
 	}
-	return func() { _ = lock.Unlock() }, nil
+	return unlock, nil
 }
 
 func (p *processes) retire(ctx context.Context, persistent []string) error {

@@ -45,33 +45,47 @@ func portTaken(port int) error {
 		ErrPortTaken, loopback, port)
 }
 
+// checkPortNumber refuses what is no port for the method that takes one.
+func checkPortNumber(method string, port int) error {
+	if port < 0 || port > 65535 {
+		return fmt.Errorf("%s takes a port from 1 to 65535, or 0 for any that is free, got %d", method, port)
+	}
+	return nil
+}
+
 // localAddress is where a port of the loopback interface is.
 func localAddress(port int) string { return net.JoinHostPort(loopback, strconv.Itoa(port)) }
 
 // portAttempts is how often to try with another port that was free a moment ago.
 const portAttempts = 5
 
-// onPort starts something on the port, or on any that is free.
-func onPort[T any](port int, start func(port int) (T, error)) (T, error) {
-	var none T
+// pickPort is the port, if nobody listens there; of 0 any that is free.
+func pickPort(port int) (int, error) {
 	if port != 0 {
-		if err := checkPort(port); err != nil {
-			return none, err
-		}
-		return start(port)
+		return port, checkPort(port)
 	}
+	ports, err := freePorts(1)
+	if err != nil {
+		return 0, err
+	}
+	return ports[0], nil
+}
+
+// onPort starts something on the port, or on any that is free.
+func onPort[T any](port int, start func(port int) (T, error)) (one T, err error) {
 	for attempt := 1; ; attempt++ {
-		ports, err := freePorts(1)
+		picked, err := pickPort(port)
 		if err != nil {
-			return none, err
+			return one, err
 		}
-		one, err := start(ports[0])
-		if !errors.Is(err, ErrPortTaken) || attempt == portAttempts {
+		one, err = start(picked)
+		if port != 0 || !errors.Is(err, ErrPortTaken) || attempt == portAttempts {
 			return one, err
 		}
 	}
 }
 
+// setPorts gives servers ports that are free, as are those that are beside higher, if that is not 0.
 func setPorts(servers []*server, beside int) error {
 	const draws = 50
 	var found []int

@@ -236,11 +236,15 @@ func (c *command) logTail(folder string) string {
 	if err != nil {
 		return ""
 	}
-	tail := tailOf(string(text))
-	for _, secret := range c.secrets {
-		tail = strings.ReplaceAll(tail, secret, "***")
+	return masked(tailOf(string(text)), c.secrets)
+}
+
+// masked is a text of few lines without secrets, however short these are.
+func masked(text string, secrets []string) string {
+	for _, secret := range secrets {
+		text = strings.ReplaceAll(text, secret, "***")
 	}
-	return tail
+	return text
 }
 
 // tailOf is the end of a log, as errors have it.

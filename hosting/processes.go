@@ -89,16 +89,6 @@ func (p *processes) start(ctx context.Context, group []*server, _ func(string)) 
 	return instances, nil
 }
 
-// undoGrace is how long what was just started may take to end, when it is not needed after all.
-const undoGrace = 10 * time.Second
-
-// undo takes back what was started, which the end of ctx may be the reason for.
-func undo(ctx context.Context, how func(context.Context)) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoGrace)
-	defer cancel()
-	how(ctx)
-}
-
 func (p *processes) startServer(ctx context.Context, s *server) (started, error) {
 	if s.persistent {
 		return p.startPersistent(ctx, s)

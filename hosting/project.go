@@ -134,12 +134,7 @@ func (p *Project) WithHTTPHealthCheck(path string) *Project {
 
 // URL returns where the program serves HTTP, such as http://127.0.0.1:8080/, once it has
 // started; "" before, and without WithHTTPEndpoint. Any number of goroutines may call it.
-func (p *Project) URL() string {
-	if address := p.address.get(); address != "" {
-		return "http://" + address + "/"
-	}
-	return ""
-}
+func (p *Project) URL() string { return urlOf(&p.address) }
 
 func (p *Project) resource() resource { return p }
 
@@ -168,8 +163,8 @@ func (p *Project) check() []error {
 		errs = append(errs, fmt.Errorf("AddProject takes one folder, got the pattern %q", p.folder))
 	}
 	if p.endpoint != nil {
-		if p.endpoint.port < 0 || p.endpoint.port > 65535 {
-			errs = append(errs, fmt.Errorf("WithHTTPEndpoint takes a port from 1 to 65535, or 0 for any that is free, got %d", p.endpoint.port))
+		if err := checkPortNumber("WithHTTPEndpoint", p.endpoint.port); err != nil {
+			errs = append(errs, err)
 		}
 		if !validVariable.MatchString(p.endpoint.variable) {
 			errs = append(errs, fmt.Errorf("WithHTTPEndpoint takes the name of an environment variable such as PORT, got %q", p.endpoint.variable))
@@ -251,14 +246,8 @@ func (p *Project) start(_ context.Context, a *App, m *member) error {
 		c.dir = a.resolve(p.dir)
 	}
 	if p.endpoint != nil {
-		port := p.endpoint.port
-		if port == 0 {
-			ports, err := freePorts(1)
-			if err != nil {
-				return err
-			}
-			port = ports[0]
-		} else if err := checkPort(port); err != nil {
+		port, err := pickPort(p.endpoint.port)
+		if err != nil {
 			return err
 		}
 		c.addr = localAddress(port)
@@ -271,9 +260,7 @@ func (p *Project) start(_ context.Context, a *App, m *member) error {
 	}
 	m.instances = []instance{started}
 	if c.addr != "" {
-		p.address.set(c.addr)
-		m.forget = append(m.forget, func() { p.address.set("") })
-		m.view.address, m.view.links = c.addr, []string{p.URL()}
+		m.serves(&p.address, c.addr)
 		m.health = listens(c.addr)
 		if p.endpoint.health != "" {
 			m.health = answersHTTP("http://" + c.addr + p.endpoint.health)

@@ -159,7 +159,7 @@ func (r *Redis) dependencies() (addressed, healthy []Resource) { return nil, nil
 
 func (r *Redis) check() []error {
 	errs := append(r.checkPassword(), r.image.check()...)
-	if err := checkHostPort(r.port); err != nil {
+	if err := checkPortNumber("WithHostPort", r.port); err != nil {
 		errs = append(errs, err)
 	}
 	if r.badMount != nil {

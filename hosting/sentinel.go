@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // SentinelMaster is the name of the primary at the sentinels of [Builder.AddSentinel].
@@ -105,16 +107,11 @@ func (s *Sentinel) start(ctx context.Context, a *App, m *member) (err error) {
 	return nil
 }
 
-// introduce has the sentinels look for the replica as soon as it is there. Those that have looked
-// too early would do so again after ten seconds.
+// introduce has the sentinels look for the replica as soon as it is there: they forget what they
+// know but for the primary's address. Those that have looked too early would do so again after ten seconds.
 func introduce(ctx context.Context, spec connectionSpec, primary string) error {
-	client, err := adminClient(spec, primary)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	err = eventually(ctx, func() error {
-		info, err := client.Info(ctx, "replication").Result()
+	err := asking(ctx, spec, primary, func(server *redis.Client) error {
+		info, err := server.Info(ctx, "replication").Result()
 		if err == nil && !strings.Contains(info, "connected_slaves:1") {
 			err = errors.New("the primary has no replica")
 		}
@@ -122,31 +119,18 @@ func introduce(ctx context.Context, spec connectionSpec, primary string) error {
 	})
 	for _, addr := range spec.addrs {
 		if err == nil {
-			err = reset(ctx, spec, addr)
+			err = asking(ctx, spec, addr, func(sentinel *redis.Client) error {
+				return sentinel.Do(ctx, "SENTINEL", "RESET", SentinelMaster).Err()
+			})
 		}
 	}
 	return err
 }
 
-// reset has a sentinel forget what it knows but for the primary's address.
-func reset(ctx context.Context, spec connectionSpec, addr string) error {
-	client, err := adminClient(spec, addr)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	return eventually(ctx, func() error { return client.Do(ctx, "SENTINEL", "RESET", SentinelMaster).Err() })
-}
-
 // agree waits until a sentinel knows the others and the replica.
 func agree(ctx context.Context, spec connectionSpec, addr string) error {
-	client, err := adminClient(spec, addr)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	return eventually(ctx, func() error {
-		master, err := client.Do(ctx, "SENTINEL", "MASTER", SentinelMaster).Result()
+	return asking(ctx, spec, addr, func(sentinel *redis.Client) error {
+		master, err := sentinel.Do(ctx, "SENTINEL", "MASTER", SentinelMaster).Result()
 		if err != nil {
 			return err
 		}
@@ -156,4 +140,14 @@ func agree(ctx context.Context, spec connectionSpec, addr string) error {
 		}
 		return nil
 	})
+}
+
+// asking asks one server until the answer is good or ctx ends.
+func asking(ctx context.Context, spec connectionSpec, addr string, ask func(*redis.Client) error) error {
+	client, err := adminClient(spec, addr)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return eventually(ctx, func() error { return ask(client) })
 }

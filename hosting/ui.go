@@ -2,8 +2,6 @@ package hosting
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"strconv"
 )
@@ -48,12 +46,7 @@ func (u *UI) WithOptional() *UI { u.optional = true; return u }
 
 // URL returns where it is, such as http://127.0.0.1:8081/, once the app has started; ""
 // before, and when it was omitted. Any number of goroutines may call it.
-func (u *UI) URL() string {
-	if address := u.address.get(); address != "" {
-		return "http://" + address + "/"
-	}
-	return ""
-}
+func (u *UI) URL() string { return urlOf(&u.address) }
 
 func (u *UI) resource() resource { return u }
 
@@ -73,7 +66,7 @@ func (u *UI) dependencies() (addressed, healthy []Resource) {
 
 func (u *UI) check() []error {
 	errs := u.image.check()
-	if err := checkHostPort(u.port); err != nil {
+	if err := checkPortNumber("WithHostPort", u.port); err != nil {
 		errs = append(errs, err)
 	}
 	return errs
@@ -83,13 +76,7 @@ func (u *UI) server() *uiServer {
 	return &uiServer{kind: u.ui, name: u.name, image: u.image.String(), port: u.port}
 }
 
-func (u *UI) support(e engine) error {
-	err := e.supportsUI(u.server())
-	if err != nil && u.optional && errors.Is(err, ErrUnsupported) {
-		return &omission{err}
-	}
-	return err
-}
+func (u *UI) support(e engine) error { return e.supportsUI(u.server()) }
 
 func (u *UI) prepare(_ context.Context, a *App, _ *member) error {
 	u.image.warn(a, u.name)
@@ -110,22 +97,8 @@ func (u *UI) start(ctx context.Context, a *App, m *member) error {
 		return err
 	}
 	m.instances = []instance{i}
-	u.address.set(i.address())
-	m.forget = append(m.forget, func() { u.address.set("") })
-	m.view.address, m.view.links = i.address(), []string{u.URL()}
+	m.serves(&u.address, i.address())
 	m.health = answersHTTP(u.URL())
-	return nil
-}
-
-// omission is why an optional resource is not there.
-type omission struct{ err error }
-
-func (o *omission) Error() string { return o.err.Error() }
-
-func checkHostPort(port int) error {
-	if port < 0 || port > 65535 {
-		return fmt.Errorf("WithHostPort takes a port from 1 to 65535, or 0 for any that is free, got %d", port)
-	}
 	return nil
 }
 

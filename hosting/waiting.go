@@ -12,6 +12,22 @@ import (
 	"time"
 )
 
+// grace is how long what must not be left half done may take when nobody waits for it any
+// more: saving data, and taking away what was started.
+const grace = 10 * time.Second
+
+// wholly is a context for that, which the end of ctx may be the reason for.
+func wholly(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), grace)
+}
+
+// undo does something wholly.
+func undo(ctx context.Context, how func(context.Context)) {
+	ctx, cancel := wholly(ctx)
+	defer cancel()
+	how(ctx)
+}
+
 // until waits until up says that what was started is up. It is an error when it ends before.
 func until(ctx context.Context, i instance, up func(context.Context) bool) error {
 	ctx, cancel := context.WithCancel(ctx)
