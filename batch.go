@@ -246,13 +246,14 @@ func (c *client) doAll(ctx context.Context, cmds []*call) (broken error) {
 			if err = c.blame(err); err == nil || errors.Is(err, redis.Nil) {
 				continue
 			}
-			cmd.SetErr(err)
+			cmd.unsure = cmd.unsure || !isNotCarriedOut(err) && isTransport(err)
 			var reply redis.Error
 			if attempt < c.maxRetries && mayRetry(cmd, err) {
 				again = append(again, cmd)
-			} else if !errors.As(err, &reply) {
+			} else if err = cmd.outcome(err); !errors.As(err, &reply) {
 				broken = err
 			}
+			cmd.SetErr(err)
 		}
 		if len(again) > 0 {
 			if err := c.pause(ctx, attempt); err != nil {

@@ -23,6 +23,7 @@ type call struct {
 	size int
 
 	answered bool // the reply has come, and is no error
+	unsure   bool // an attempt to carry it out has failed, and may have done so
 
 	data  []byte        // the copy that own makes
 	done  chan struct{} // receives when a lane has the reply, or an error
@@ -74,10 +75,18 @@ func (c *call) prepare() {
 	c.state.Store(awaited)
 }
 
+// outcome returns the error of the last attempt as that of the call.
+func (c *call) outcome(err error) error {
+	if c.unsure && isNotCarriedOut(err) {
+		return unsureError{err}
+	}
+	return err
+}
+
 // free gives the call back, which must not be used any more.
 func (c *call) free() {
 	clear(c.args)
-	c.StringCmd, c.key, c.args = nil, "", c.args[:0]
+	c.StringCmd, c.key, c.args, c.unsure = nil, "", c.args[:0], false
 	callPool.Put(c)
 }
 

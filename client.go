@@ -162,11 +162,13 @@ func (c *client) do(ctx context.Context, cmd *call) (string, error) {
 			cmd.free()
 			return reply, nil
 		}
+		cmd.unsure = cmd.unsure || !isNotCarriedOut(err) && isTransport(err)
 		if attempt < c.maxRetries && mayRetry(cmd, err) {
 			cmd.prepare()
 			err = c.pause(ctx, attempt)
 		}
 	}
+	err = cmd.outcome(err)
 	cmd.free()
 	return "", err
 }

@@ -29,6 +29,11 @@ type conn struct {
 
 	refused atomic.Pointer[dialError] // why the server does not take the connection
 
+	// settle tells the dialer, once, that the server has answered, or what kept it
+	// from doing so; with neither that nobody knows. It may be nil.
+	settle  func(err error, answered bool)
+	settled sync.Once
+
 	// What follows is that of who has taken the connection out of the pool. The
 	// times are when the server has not taken, or said, anything for too long; zero: never.
 	mark                  int // says which context the command in hand obeys
@@ -70,13 +75,43 @@ func (c *conn) Read(b []byte) (int, error) {
 	if n > 0 {
 		c.out.Store(false)
 		if c.read.CompareAndSwap(false, true) {
-			c.refused.Store(refusal(b[:n]))
+			c.welcomed(refusal(b[:n]))
 		}
 	}
-	if refused := c.refused.Load(); refused != nil {
-		return 0, refused
+	if err := c.orRefused(err); err != nil {
+		return 0, err
 	}
-	return n, err
+	return n, nil
+}
+
+// welcomed notes that the server has said something, for the first time.
+func (c *conn) welcomed(refused *dialError) {
+	if refused == nil {
+		c.settleWith(nil, true)
+		return
+	}
+	c.refused.Store(refused)
+	c.settleWith(refused.cause, false)
+}
+
+// orRefused returns the error of a read or a write, or why the server does not take
+// the connection. As long as it has said nothing, go-redis waits for the reply to its
+// HELLO: no command was sent, whatever has gone wrong.
+func (c *conn) orRefused(err error) error {
+	if refused := c.refused.Load(); refused != nil {
+		return refused
+	}
+	if err == nil || c.read.Load() || c.context() != nil && c.context().Err() != nil {
+		return err
+	}
+	c.settleWith(err, false)
+	return &dialError{err}
+}
+
+func (c *conn) settleWith(err error, answered bool) {
+	if c.settle != nil {
+		c.settled.Do(func() { c.settle(err, answered) })
+	}
 }
 
 // readMinding reads, until the context ends.
@@ -138,9 +173,12 @@ func refusal(first []byte) *dialError {
 func (c *conn) Write(b []byte) (int, error) {
 	c.busy.Add(1)
 	defer c.done()
-	if refused := c.refused.Load(); refused != nil {
-		return 0, refused
-	}
+	n, err := c.writeMinding(b)
+	return n, c.orRefused(err)
+}
+
+// writeMinding writes, until the context ends.
+func (c *conn) writeMinding(b []byte) (int, error) {
 	c.sent += len(b)
 	ctx := c.context()
 	if ctx == nil || c.sent <= fitsSendBuffer {
@@ -240,6 +278,7 @@ func after(timeout time.Duration, said time.Time) time.Time {
 func (c *conn) Close() (err error) {
 	c.close.Do(func() {
 		c.owner.forget(c)
+		c.settleWith(nil, false)
 		err = c.Conn.Close()
 	})
 	return err

@@ -17,7 +17,7 @@ func TestConnTakenOutIsNotIdle(t *testing.T) {
 	near, far := net.Pipe()
 	defer func() { _ = far.Close() }()
 	var conns connSet
-	c := conns.track("h:1", near, near)
+	c := conns.track("h:1", near, near, nil)
 	longAgo := func() time.Time { return time.Now().Add(time.Hour) } // of which everything is
 
 	require.NoError(t, c.SetDeadline(time.Time{}))
@@ -46,7 +46,7 @@ func TestConnMindsContextWhileReading(t *testing.T) {
 	near, far := net.Pipe()
 	defer func() { _ = far.Close() }()
 	conns := connSet{readTimeout: 30 * time.Millisecond}
-	c := conns.track("h:1", near, near)
+	c := conns.track("h:1", near, near, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	conns.direct.do(ctx, func(ctx context.Context) {
 		mark, _ := ctx.Deadline()
@@ -71,7 +71,7 @@ func TestConnObeysGoRedis(t *testing.T) {
 	near, far := net.Pipe()
 	defer func() { _ = far.Close() }()
 	conns := connSet{readTimeout: time.Hour}
-	c := conns.track("h:1", near, near)
+	c := conns.track("h:1", near, near, nil)
 	require.NoError(t, c.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
 	go func() { _, _ = far.Write([]byte("x")) }()
 	_, err := c.Read(make([]byte, 1))

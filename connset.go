@@ -86,9 +86,9 @@ func (s *connSet) spares(addr string) bool {
 }
 
 // track returns the connection that commands are written to (raw, or TLS over
-// it) as one that remembers when it was used.
-func (s *connSet) track(addr string, over, raw net.Conn) *conn {
-	c := &conn{Conn: over, raw: raw, addr: addr, owner: s, mark: noMark}
+// it) as one that remembers when it was used, and tells settle what comes of it.
+func (s *connSet) track(addr string, over, raw net.Conn, settle func(err error, answered bool)) *conn {
+	c := &conn{Conn: over, raw: raw, addr: addr, owner: s, settle: settle, mark: noMark}
 	c.touch()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/sync/singleflight"
 )
 
 // dialer opens the connections of one client: TCP, and TLS over it.
@@ -33,10 +31,8 @@ type dialer struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	// down holds the addresses whose last dial failed. Those who dial one of
-	// them at the same time share one attempt, and its failure.
-	down   sync.Map
-	shared singleflight.Group
+	mu   sync.Mutex
+	down map[string]*outage // by address
 }
 
 func newDialer(timeout time.Duration, config *tls.Config, conns *connSet) *dialer {
@@ -48,6 +44,7 @@ func newDialer(timeout time.Duration, config *tls.Config, conns *connSet) *diale
 		tls:     config,
 		timeout: timeout,
 		conns:   conns,
+		down:    map[string]*outage{},
 	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	return d
@@ -60,62 +57,31 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 			return failLater(nil, err)
 		}
 	}
-	c, err := d.dialOrShare(ctx, network, addr)
+	c, err := d.connectInTurn(ctx, network, addr)
 	return failLater(c, err)
-}
-
-func (d *dialer) dialOrShare(ctx context.Context, network, addr string) (net.Conn, error) {
-	if _, down := d.down.Load(addr); !down {
-		return d.connect(network, addr)
-	}
-	var mine net.Conn
-	attempt := d.shared.DoChan(addr, func() (any, error) {
-		c, err := d.connect(network, addr)
-		mine = c
-		return nil, err
-	})
-	select {
-	case result := <-attempt:
-		if result.Err != nil {
-			return nil, result.Err
-		}
-		if mine != nil {
-			return mine, nil
-		}
-		// The attempt was another caller's and so is its connection.
-		return d.connect(network, addr)
-	case <-ctx.Done():
-		go func() { // the attempt may be ours, and succeed when nobody wants it
-			<-attempt
-			if mine != nil {
-				_ = mine.Close()
-			}
-		}()
-		return nil, d.orTimeout(ctx.Err(), "dial "+addr) // go-redis bounds it by dialTimeout, too
-	}
 }
 
 // connect opens one connection within the dial timeout. It does not end with a
 // caller's context: who asked first must not decide for those who share it.
-func (d *dialer) connect(network, addr string) (net.Conn, error) {
+func (d *dialer) connect(network, addr string, inTurn bool) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(d.ctx, d.timeout)
 	defer cancel()
-	c, err := d.handshake(ctx, network, addr)
+	over, raw, err := d.handshake(ctx, network, addr)
 	if err != nil {
-		d.down.Store(addr, nil)
+		d.settle(addr, inTurn, err, false)
 		return nil, err
 	}
-	d.down.Delete(addr)
-	return c, nil
+	return d.conns.track(addr, over, raw, func(err error, answered bool) { d.settle(addr, inTurn, err, answered) }), nil
 }
 
-func (d *dialer) handshake(ctx context.Context, network, addr string) (net.Conn, error) {
-	raw, err := d.tcp.DialContext(ctx, network, addr)
+// handshake connects by TCP, and TLS over it where that is wanted.
+func (d *dialer) handshake(ctx context.Context, network, addr string) (over, raw net.Conn, err error) {
+	raw, err = d.tcp.DialContext(ctx, network, addr)
 	if err != nil {
-		return nil, d.orTimeout(err, "dial "+addr)
+		return nil, nil, d.orTimeout(err, "dial "+addr)
 	}
 	if d.tls == nil {
-		return d.conns.track(addr, raw, raw), nil
+		return raw, raw, nil
 	}
 	config := d.tls
 	if config.ServerName == "" {
@@ -126,9 +92,9 @@ func (d *dialer) handshake(ctx context.Context, network, addr string) (net.Conn,
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		doing := "TLS handshake with " + addr
-		return nil, d.orTimeout(fmt.Errorf("%s: %w", doing, err), doing)
+		return nil, nil, d.orTimeout(fmt.Errorf("%s: %w", doing, err), doing)
 	}
-	return d.conns.track(addr, secure, raw), nil
+	return secure, raw, nil
 }
 
 // dialTo is dial to an address that has to be found first.

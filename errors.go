@@ -35,9 +35,16 @@ var (
 	// connecting failed or a connection was lost, readTimeout or poolTimeout passed,
 	// there is no living token, or the reply was one of LOADING, READONLY,
 	// CLUSTERDOWN, TRYAGAIN, MASTERDOWN, NOREPLICAS and too many clients. It may
-	// work later. The error wraps what happened, which says whether the operation
-	// may have been carried out.
+	// work later. Whether the operation may have been carried out, [ErrNotCarriedOut]
+	// says.
 	ErrUnavailable = errors.New("redisbinding: Redis is unavailable")
+
+	// ErrNotCarriedOut says of an [ErrUnavailable] that the operation was certainly
+	// not carried out, not by an attempt before the last one either: connecting
+	// failed, all connections were busy for poolTimeout, there is no living token,
+	// or the reply was one of those above. Any operation may be sent again then, an
+	// increment too. Without it nobody knows.
+	ErrNotCarriedOut = errors.New("redisbinding: the operation was not carried out")
 
 	// ErrClosed says that the binding has been closed (or was never made with
 	// [NewRedisBinding]).
@@ -92,12 +99,34 @@ func isUnavailable(err error) bool {
 	return isTransport(err) || refusedForNow(err) || errors.Is(err, ErrNoToken) || errors.Is(err, redis.ErrPoolTimeout)
 }
 
-// unavailableError makes the error it holds an [ErrUnavailable] as well.
-type unavailableError struct{ error }
+// isNotCarriedOut says whether err is one that [ErrNotCarriedOut] stands for.
+func isNotCarriedOut(err error) bool {
+	var unsure unsureError
+	return !errors.As(err, &unsure) &&
+		(notSent(err) || refusedForNow(err) || errors.Is(err, ErrNoToken) || errors.Is(err, redis.ErrPoolTimeout))
+}
 
-func (e unavailableError) Is(target error) bool { return target == ErrUnavailable }
+// unavailableError makes the error it holds an [ErrUnavailable] as well.
+type unavailableError struct {
+	error
+	notCarriedOut bool
+}
+
+func (e unavailableError) Is(target error) bool {
+	return target == ErrUnavailable || e.notCarriedOut && target == ErrNotCarriedOut
+}
 
 func (e unavailableError) Unwrap() error { return e.error }
+
+// unsureError is how the last attempt has failed of a command that an earlier one
+// may have carried out.
+type unsureError struct{ error }
+
+func (e unsureError) Error() string {
+	return e.error.Error() + " (an attempt before may have been carried out)"
+}
+
+func (e unsureError) Unwrap() error { return e.error }
 
 // isTimeout says whether err is a network time-out.
 func isTimeout(err error) bool {
@@ -191,7 +220,7 @@ func (m *Metadata) explainStart(err error) error {
 	late := errors.Is(err, context.DeadlineExceeded) // dialTimeout is the only deadline there
 	err = withAdvice("redisbinding: connect to "+strings.Join(m.addrs, ",")+": ", err, m.advice(err, true))
 	if late {
-		return unavailableError{err}
+		return unavailableError{error: err}
 	}
 	return err
 }
@@ -214,13 +243,13 @@ func (m *Metadata) explain(doing string, err error) error {
 
 // withAdvice adds to err what was being done and what to check.
 func withAdvice(text string, err error, advice string) error {
-	unavailable := isUnavailable(err)
+	unavailable, notCarriedOut := isUnavailable(err), isNotCarriedOut(err)
 	if advice != "" {
 		advice = " (" + advice + ")"
 	}
 	err = fmt.Errorf("%s%w%s", text, err, advice)
 	if unavailable {
-		return unavailableError{err}
+		return unavailableError{err, notCarriedOut}
 	}
 	return err
 }

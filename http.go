@@ -17,8 +17,6 @@ import (
 	"sync"
 	"unicode"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/redisbinding/redisbinding/internal/wording"
 )
 
@@ -81,7 +79,7 @@ func WithBodyLimit(bytes int64) HandlerOption {
 // An error is {"errorCode":..., "message":...}: 400 for a mistake in the request, 401 for a
 // wrong token, 404 for an unknown binding or route, 405 for another method, 413 for a
 // body that is too long, 408 for one that does not come in the time the server gives it; 503
-// for [ErrClosed] and an [ErrUnavailable] by which nothing was carried out, 502 for any other,
+// for [ErrClosed] and [ErrNotCarriedOut], 502 for any other [ErrUnavailable],
 // such as a lost connection to Redis, and 504 when a deadline or readTimeout has passed
 // (whether the operation was carried out is then unknown); and 500 for any other error of the
 // binding. The codes are daprd's:
@@ -216,7 +214,7 @@ func statusOf(err error) int {
 	switch {
 	case errors.Is(err, ErrMissingKey), errors.Is(err, ErrUnsupportedOperation), errors.As(err, &request):
 		return http.StatusBadRequest
-	case notSent(err), refusedForNow(err), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, ErrNoToken), errors.Is(err, ErrClosed):
+	case errors.Is(err, ErrNotCarriedOut), isNotCarriedOut(err), errors.Is(err, ErrClosed):
 		return http.StatusServiceUnavailable
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), isTimeout(err):
 		return http.StatusGatewayTimeout

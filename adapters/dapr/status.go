@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/redis/go-redis/v9"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -65,7 +64,7 @@ func callStatus(err error, repeatable bool) error {
 func unavailableCode(err error, repeatable bool) codes.Code {
 	var timeout net.Error
 	switch {
-	case notSent(err):
+	case errors.Is(err, redisbinding.ErrNotCarriedOut):
 		return codes.Unavailable
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return codes.DeadlineExceeded
@@ -103,17 +102,6 @@ func repeatable(req *redisbinding.InvokeRequest) bool {
 	default:
 		return false
 	}
-}
-
-// notSent says whether err, an [redisbinding.ErrUnavailable], is one before
-// anything was sent, or a reply by which the server has refused.
-func notSent(err error) bool {
-	var (
-		op    *net.OpError
-		reply redis.Error
-	)
-	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &reply) ||
-		errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redisbinding.ErrNoToken)
 }
 
 func hasField(metadata map[string]string, name string) bool {

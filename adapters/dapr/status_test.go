@@ -114,6 +114,7 @@ func TestLongErrors(t *testing.T) {
 
 func TestCodes(t *testing.T) {
 	unavailable := func(err error) error { return fmt.Errorf("%w: %w", redisbinding.ErrUnavailable, err) }
+	undone := func(err error) error { return unavailable(fmt.Errorf("%w: %w", redisbinding.ErrNotCarriedOut, err)) }
 	refused := &net.OpError{Op: "dial", Err: errors.New("refused")}
 	for _, test := range []struct {
 		err                 error
@@ -130,10 +131,10 @@ func TestCodes(t *testing.T) {
 		{context.DeadlineExceeded, codes.DeadlineExceeded, codes.DeadlineExceeded, codes.FailedPrecondition},
 		{unavailable(io.EOF), codes.Unavailable, codes.Unknown, codes.Unavailable},
 		{unavailable(&net.OpError{Op: "read", Err: syscall.ECONNRESET}), codes.Unavailable, codes.Unknown, codes.Unavailable},
-		{unavailable(refused), codes.Unavailable, codes.Unavailable, codes.Unavailable},
-		{unavailable(redis.ErrPoolTimeout), codes.Unavailable, codes.Unavailable, codes.Unavailable},
-		{unavailable(redisbinding.ErrNoToken), codes.Unavailable, codes.Unavailable, codes.Unavailable},
-		{unavailable(redis.TxFailedErr), codes.Unavailable, codes.Unavailable, codes.Unavailable}, // a reply
+		{undone(refused), codes.Unavailable, codes.Unavailable, codes.Unavailable},
+		{undone(redis.ErrPoolTimeout), codes.Unavailable, codes.Unavailable, codes.Unavailable},
+		{undone(redisbinding.ErrNoToken), codes.Unavailable, codes.Unavailable, codes.Unavailable},
+		{undone(redis.TxFailedErr), codes.Unavailable, codes.Unavailable, codes.Unavailable}, // a reply
 		{unavailable(context.DeadlineExceeded), codes.DeadlineExceeded, codes.DeadlineExceeded, codes.Unavailable},
 	} {
 		t.Run(test.err.Error(), func(t *testing.T) {

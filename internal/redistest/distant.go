@@ -14,6 +14,16 @@ import (
 // of it later, in order, and any amount of it may be on the way.
 func StartDistant(t testing.TB, s *Server, roundTrip time.Duration) (addr string) {
 	t.Helper()
+	return StartLossy(t, s, roundTrip, 0)
+}
+
+// StartLossy is [StartDistant] over a network that loses packets, with the chance
+// given, from 0 to 1. As TCP would, it sends a lost one again when a round trip and
+// 200 ms have passed, after twice as much when that is lost too, and holds back what
+// comes after it until then.
+func StartLossy(t testing.TB, s *Server, roundTrip time.Duration, loss float64) (addr string) {
+	t.Helper()
+	path := path{roundTrip / 2, loss}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -23,9 +33,9 @@ func StartDistant(t testing.TB, s *Server, roundTrip time.Duration) (addr string
 		if err != nil {
 			return nil, err
 		}
-		return newDistantConn(conn, roundTrip/2)
+		return newDistantConn(conn, path)
 	}
-	relay := startRelay(distantListener{listener, roundTrip / 2}, dial, func(net.Conn) watcher { return unwatched{} })
+	relay := startRelay(distantListener{listener, path}, dial, func(net.Conn) watcher { return unwatched{} })
 	t.Cleanup(relay.close)
 	return listener.Addr().String()
 }
@@ -40,7 +50,27 @@ func (unwatched) closed()                 {}
 // distantListener accepts connections from far away.
 type distantListener struct {
 	net.Listener
-	delay time.Duration // one way
+	path path
+}
+
+// path is the way from one side to the other.
+type path struct {
+	delay time.Duration
+	loss  float64
+}
+
+// packet is how much data is lost at once.
+const packet = 1448
+
+// takes returns how long so much data is on its way.
+func (p path) takes(bytes int) time.Duration {
+	took := p.delay
+	for ; bytes > 0 && p.loss > 0; bytes -= packet {
+		for again := 2*p.delay + 200*time.Millisecond; happens(p.loss); again *= 2 {
+			took += again
+		}
+	}
+	return took
 }
 
 func (l distantListener) Accept() (net.Conn, error) {
@@ -48,14 +78,14 @@ func (l distantListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newDistantConn(conn, l.delay)
+	return newDistantConn(conn, l.path)
 }
 
 // distantConn is a connection on which everything written, and the end, arrives
 // with a delay. A goroutine writes it, which Close ends.
 type distantConn struct {
 	net.Conn
-	delay   time.Duration
+	path    path
 	sleeper sleeper
 
 	mu     sync.Mutex
@@ -70,13 +100,13 @@ type piece struct {
 	due  time.Time
 }
 
-func newDistantConn(conn net.Conn, delay time.Duration) (*distantConn, error) {
+func newDistantConn(conn net.Conn, path path) (*distantConn, error) {
 	sleeper, err := newSleeper()
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
-	c := &distantConn{Conn: conn, delay: delay, sleeper: sleeper}
+	c := &distantConn{Conn: conn, path: path, sleeper: sleeper}
 	c.filled.L = &c.mu
 	go c.send()
 	return c, nil
@@ -94,7 +124,7 @@ func (c *distantConn) Close() error {
 }
 
 func (c *distantConn) put(p piece) {
-	p.due = time.Now().Add(c.delay)
+	p.due = time.Now().Add(c.path.takes(len(p.data)))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pieces = append(c.pieces, p)

@@ -46,7 +46,7 @@ func TestStartDistant(t *testing.T) {
 // What was sent before the end arrives before the end.
 func TestDistantConnCloses(t *testing.T) {
 	near, far := net.Pipe()
-	c, err := newDistantConn(near, time.Millisecond)
+	c, err := newDistantConn(near, path{delay: time.Millisecond})
 	require.NoError(t, err)
 	data := []byte("first")
 	_, err = c.Write(data)

@@ -8,12 +8,15 @@ import (
 )
 
 // watcher sees what passes on one connection before it is passed on, and says how
-// many of the bytes are. When that is not all of them it ends the connection.
+// many of the bytes are. When that is not all of them it ends the connection, and
+// with halfClose only this direction of it.
 type watcher interface {
 	request(data []byte) int // from the client
 	reply(data []byte) int   // from the server
 	closed()                 // nothing passes any more
 }
+
+const halfClose = -1
 
 // relay stands between clients and a server and passes everything on.
 type relay struct {
@@ -109,6 +112,12 @@ func pass(to io.WriteCloser, from io.ReadCloser, filter func([]byte) int) {
 		n, err := from.Read(buf)
 		if n > 0 {
 			passed := filter(buf[:n])
+			if half, ok := to.(interface{ CloseWrite() error }); ok && passed == halfClose {
+				_ = half.CloseWrite()
+				_, _ = io.Copy(io.Discard, from)
+				return
+			}
+			passed = max(passed, 0)
 			if _, err := to.Write(buf[:passed]); err != nil || passed < n {
 				return
 			}
