@@ -10,6 +10,8 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -20,6 +22,9 @@ type Certificates struct {
 	Cert    []byte // for a client, and for a server at localhost, 127.0.0.1 or ::1
 	Key     []byte // of Cert
 	OtherCA []byte // signed nothing
+
+	ca    *x509.Certificate
+	caKey *ecdsa.PrivateKey
 }
 
 // NewCertificates makes certificates with new keys, valid for a day.
@@ -42,6 +47,24 @@ func newCertificates() (*Certificates, error) {
 		return nil, err
 	}
 
+	c := &Certificates{
+		CA: encodePEM("CERTIFICATE", ca.Raw), OtherCA: encodePEM("CERTIFICATE", otherCA.Raw),
+		ca: ca, caKey: caKey,
+	}
+	return c.renewed()
+}
+
+// Renewed returns certificates of the same CA, with a new key.
+func (c *Certificates) Renewed(t testing.TB) *Certificates {
+	t.Helper()
+	renewed, err := c.renewed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return renewed
+}
+
+func (c *Certificates) renewed() (*Certificates, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -51,7 +74,7 @@ func newCertificates() (*Certificates, error) {
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	template.DNSNames = []string{"localhost"}
 	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
-	cert, err := x509.CreateCertificate(rand.Reader, template, ca, &key.PublicKey, caKey)
+	cert, err := x509.CreateCertificate(rand.Reader, template, c.ca, &key.PublicKey, c.caKey)
 	if err != nil {
 		return nil, err
 	}
@@ -59,13 +82,9 @@ func newCertificates() (*Certificates, error) {
 	if err != nil {
 		return nil, err
 	}
-
-	return &Certificates{
-		CA:      encodePEM("CERTIFICATE", ca.Raw),
-		Cert:    encodePEM("CERTIFICATE", cert),
-		Key:     encodePEM("PRIVATE KEY", keyBytes),
-		OtherCA: encodePEM("CERTIFICATE", otherCA.Raw),
-	}, nil
+	renewed := *c
+	renewed.Cert, renewed.Key = encodePEM("CERTIFICATE", cert), encodePEM("PRIVATE KEY", keyBytes)
+	return &renewed, nil
 }
 
 func newCA(name string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
@@ -96,6 +115,32 @@ func newTemplate(name string) *x509.Certificate {
 
 func encodePEM(kind string, bytes []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: bytes})
+}
+
+// write puts them into files in dir.
+func (c *Certificates) write(dir string) (ca, cert, key string, err error) {
+	ca, cert, key = filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for name, pem := range map[string][]byte{ca: c.CA, cert: c.Cert, key: c.Key} {
+		if err := os.WriteFile(name, pem, 0o600); err != nil {
+			return "", "", "", err
+		}
+	}
+	return ca, cert, key, nil
+}
+
+// SetCertificates has a server that speaks TLS show another certificate from now on.
+// Its CA and that of clients stay.
+func (s *Server) SetCertificates(t testing.TB, c *Certificates) {
+	t.Helper()
+	dir, err := os.MkdirTemp(s.dir, "certificates-") // redis-server reads files only whose names are new
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, cert, key, err := c.write(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Do(t, "CONFIG", "SET", "tls-cert-file", cert, "tls-key-file", key)
 }
 
 // clientConfig returns the TLS settings of the admin client.

@@ -20,6 +20,7 @@ const (
 type options struct {
 	config       [][]string    // lines of redis.conf, word by word
 	args         []string      // command-line arguments, which win over the lines
+	under        []string      // the command, with its arguments, that executes the server
 	cluster      bool          // a node of a cluster
 	certificates *Certificates // serve TLS with these, and nothing but TLS
 }
@@ -41,11 +42,9 @@ func writeConfig(dir, port string, o options) error {
 	if o.certificates == nil {
 		lines = append(lines, []string{"port", port})
 	} else {
-		ca, cert, key := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-		for name, pem := range map[string][]byte{ca: o.certificates.CA, cert: o.certificates.Cert, key: o.certificates.Key} {
-			if err := os.WriteFile(name, pem, 0o600); err != nil {
-				return err
-			}
+		ca, cert, key, err := o.certificates.write(dir)
+		if err != nil {
+			return err
 		}
 		lines = append(lines,
 			[]string{"port", "0"},

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -114,7 +115,8 @@ func startOnFreePort(dir string, o options) (*Server, error) {
 // launch starts the process and waits until it answers.
 func (s *Server) launch() error {
 	logged := len(s.Log())
-	args := append([]string{"redis-server", filepath.Join(s.dir, "redis.conf")}, s.options.args...)
+	args := append(slices.Clone(s.options.under), "redis-server", filepath.Join(s.dir, "redis.conf"))
+	args = append(args, s.options.args...)
 	process, err := startGuarded(s.logFile(), args...)
 	if err != nil {
 		return err

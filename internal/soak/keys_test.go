@@ -1,0 +1,143 @@
+package soak
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redisbinding/redisbinding/internal/history"
+)
+
+// A group of callers shares one key at a time, and takes another when it has done
+// callsPerKey calls with it or does not know what has come of unknownsPerKey: the
+// search for a possible order of calls is short as long as few are at the same time.
+const (
+	groups         = 16
+	callsPerKey    = 100
+	unknownsPerKey = 4
+	keptKeys       = 8 // of each group, to be read again in the end
+)
+
+// key is one with its history.
+type key struct {
+	*history.History
+	counter bool
+
+	calls, unknowns int
+	underWay        int // calls
+}
+
+// group is the callers that share keys.
+type group struct {
+	t       testing.TB
+	name    string
+	server  history.Server
+	repeats bool // creates and deletes may be sent again
+
+	mu          sync.Mutex
+	number      int
+	now         [2]*key // a value and a counter
+	retired     []*key
+	checked     int
+	lastSuccess time.Time
+	longestGap  time.Duration
+}
+
+// take returns the key to use now. Give it back with done.
+func (g *group) take(counter bool) *key {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	slot := &g.now[0]
+	if counter {
+		slot = &g.now[1]
+	}
+	if k := *slot; k == nil || k.calls >= callsPerKey || k.unknowns >= unknownsPerKey {
+		g.retire(k)
+		g.number++
+		*slot = &key{History: history.New(fmt.Sprintf("%s:%d", g.name, g.number)), counter: counter}
+	}
+	k := *slot
+	k.calls++
+	k.underWay++
+	return k
+}
+
+func (g *group) done(k *key, outcome history.Outcome) {
+	g.mu.Lock()
+	k.underWay--
+	switch outcome {
+	case history.OK:
+		now := time.Now()
+		g.longestGap = max(g.longestGap, now.Sub(g.lastSuccess))
+		g.lastSuccess = now
+	case history.Unknown:
+		k.unknowns++
+	}
+	old := g.surplus()
+	g.mu.Unlock()
+	for _, k := range old {
+		g.check(k)
+	}
+}
+
+// retire puts a key away that is not to be used any more.
+func (g *group) retire(k *key) {
+	if k != nil {
+		g.retired = append(g.retired, k)
+	}
+}
+
+// surplus returns, and forgets, the oldest of the keys that were put away.
+func (g *group) surplus() (old []*key) {
+	for len(g.retired) > keptKeys && g.retired[0].underWay == 0 {
+		old = append(old, g.retired[0])
+		g.retired = g.retired[1:]
+	}
+	return old
+}
+
+// keep puts all keys away and returns those that have not been checked yet.
+func (g *group) keep() []*key {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, k := range g.now {
+		g.retire(k)
+		g.now[i] = nil
+	}
+	return g.retired
+}
+
+// check fails the test when the history of the key is impossible.
+func (g *group) check(k *key) {
+	server := g.server
+	if g.repeats && !k.counter {
+		// A create that is sent again overwrites what came meanwhile.
+		server = history.Forgetful
+	}
+	if err := k.Check(server); err != nil {
+		g.t.Error(err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.checked++
+}
+
+// watch begins to measure the longest time without a success.
+func (g *group) watch() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lastSuccess, g.longestGap = time.Now(), 0
+}
+
+func (g *group) gap() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.longestGap
+}
+
+func (g *group) succeeded() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.lastSuccess
+}

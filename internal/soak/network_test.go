@@ -1,0 +1,158 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/redisbinding/redisbinding/internal/redistest"
+)
+
+const loopback = "127.0.0.1:0"
+
+func TestConnectionsAreCut(t *testing.T) {
+	server := redistest.Start(t)
+	network := redistest.StartNetwork(t, server, loopback)
+	(&scenario{
+		name:     "all connections cut every 100 ms",
+		load:     load{ttl: hour},
+		metadata: map[string]string{"redisHost": network.Addr},
+		servers:  []*redistest.Server{server},
+		sees:     []string{"connection lost", "hung up on"},
+		fault: func(ctx context.Context, _ *scenario) string {
+			cuts := repeat(ctx, func() {
+				time.Sleep(100 * time.Millisecond)
+				network.Cut()
+			})
+			return fmt.Sprintf("%d times", cuts)
+		},
+	}).run(t)
+}
+
+func TestConnectionsAreCutWithRetries(t *testing.T) {
+	server := redistest.Start(t)
+	network := redistest.StartNetwork(t, server, loopback)
+	(&scenario{
+		name:     "the same, redisMaxRetries 3",
+		load:     load{ttl: hour},
+		metadata: map[string]string{"redisHost": network.Addr, "redisMaxRetries": "3"},
+		servers:  []*redistest.Server{server},
+		sees:     []string{"connection lost", "hung up on"},
+		fault: func(ctx context.Context, _ *scenario) string {
+			cuts := repeat(ctx, func() {
+				time.Sleep(100 * time.Millisecond)
+				network.Cut()
+			})
+			return fmt.Sprintf("%d times", cuts)
+		},
+	}).run(t)
+}
+
+func TestRepliesAreLost(t *testing.T) {
+	server := redistest.Start(t)
+	network := redistest.StartNetwork(t, server, loopback)
+	(&scenario{
+		name:     "1 % each of replies swallowed, requests or replies cut short, connections half closed",
+		load:     load{ttl: hour},
+		metadata: map[string]string{"redisHost": network.Addr},
+		servers:  []*redistest.Server{server},
+		sees:     []string{"connection lost", "hung up on"},
+		fault: func(ctx context.Context, _ *scenario) string {
+			network.Set(redistest.Faults{Swallow: 0.01, Truncate: 0.01, HalfClose: 0.01})
+			<-ctx.Done()
+			network.Set(redistest.Faults{})
+			return ""
+		},
+	}).run(t)
+}
+
+func TestBytesAreCorrupted(t *testing.T) {
+	server, certificates := redistest.StartTLS(t, "--tls-auth-clients", "no")
+	network := redistest.StartNetwork(t, server, loopback)
+	(&scenario{
+		name:     "a byte changed in 1 % of what is sent, TLS",
+		load:     load{ttl: hour},
+		metadata: map[string]string{"redisHost": network.Addr, "enableTLS": "true", "caCert": string(certificates.CA), "readTimeout": "300ms", "dialTimeout": "1s"},
+		servers:  []*redistest.Server{server},
+		sees:     []string{"connection lost", "hung up on", "TLS record", "time-out", "certificate", "dialTimeout", "deadline of the call"},
+		fault: func(ctx context.Context, _ *scenario) string {
+			network.Set(redistest.Faults{Corrupt: 0.01})
+			<-ctx.Done()
+			network.Set(redistest.Faults{})
+			return ""
+		},
+	}).run(t)
+}
+
+func TestCertificateIsReplaced(t *testing.T) {
+	server, certificates := redistest.StartTLS(t, "--tls-auth-clients", "no")
+	network := redistest.StartNetwork(t, server, loopback)
+	(&scenario{
+		name:     "TLS certificate renewed, connections cut; in between one of another CA",
+		load:     load{ttl: hour},
+		metadata: map[string]string{"redisHost": network.Addr, "enableTLS": "true", "caCert": string(certificates.CA)},
+		servers:  []*redistest.Server{server},
+		sees:     []string{"connection lost", "hung up on", "certificate"},
+		fault: func(ctx context.Context, s *scenario) string {
+			times := repeat(ctx, func() {
+				server.SetCertificates(t, certificates.Renewed(t))
+				network.Cut()
+				s.load.back(time.Now())
+				server.SetCertificates(t, redistest.NewCertificates(t))
+				network.Cut()
+				time.Sleep(100 * time.Millisecond)
+				server.SetCertificates(t, certificates.Renewed(t))
+				s.load.back(time.Now())
+			})
+			return fmt.Sprintf("%d times", times)
+		},
+	}).run(t)
+}
+
+func TestNameChangesAddress(t *testing.T) {
+	server := redistest.Start(t)
+	names := serveNames(t)
+	networks := []*redistest.Network{redistest.StartNetwork(t, server, "127.0.0.2:0")}
+	_, port, err := net.SplitHostPort(networks[0].Addr)
+	require.NoError(t, err)
+	networks = append(networks, redistest.StartNetwork(t, server, "127.0.0.3:"+port))
+	names.set("redis.test.", "127.0.0.2")
+	networks[1].Dark(true)
+	(&scenario{
+		name:     "DNS name changes address, nobody at the old one",
+		load:     load{ttl: hour},
+		metadata: map[string]string{"redisHost": "redis.test.:" + port},
+		servers:  []*redistest.Server{server},
+		sees:     []string{"connection lost", "hung up on"},
+		fault: func(ctx context.Context, s *scenario) string {
+			now := 0
+			changes := repeat(ctx, func() {
+				networks[now].Dark(true)
+				now = 1 - now
+				networks[now].Dark(false)
+				names.set("redis.test.", hostOf(networks[now].Addr))
+				s.load.back(time.Now())
+				time.Sleep(100 * time.Millisecond)
+			})
+			return fmt.Sprintf("%d times", changes)
+		},
+	}).run(t)
+}
+
+func TestSlowNetwork(t *testing.T) {
+	server := redistest.Start(t)
+	(&scenario{
+		name:     "200 ms away, 1 % of packets lost",
+		load:     load{ttl: hour, timeout: 10 * time.Second},
+		metadata: map[string]string{"redisHost": redistest.StartLossy(t, server, 200*time.Millisecond, 0.01), "readTimeout": "5s"},
+		servers:  []*redistest.Server{server},
+		fault: func(ctx context.Context, _ *scenario) string {
+			<-ctx.Done()
+			return ""
+		},
+	}).run(t)
+}

@@ -1,0 +1,192 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/redisbinding/redisbinding"
+	"github.com/redisbinding/redisbinding/internal/history"
+	"github.com/redisbinding/redisbinding/internal/redistest"
+)
+
+// scenario is something that goes wrong under load.
+type scenario struct {
+	name string
+	load load // what is not set is as in most scenarios
+
+	metadata map[string]string
+	servers  []*redistest.Server // that have the data
+	server   history.Server      // of values and counters; with redisMaxRetries of counters
+	sees     []string            // the kinds of errors that callers may see
+
+	// fault breaks things and mends them again, at least once, until ctx ends. It
+	// returns what is to be noted.
+	fault func(ctx context.Context, s *scenario) (note string)
+}
+
+// run does the scenario: calm, then the fault, then calm again.
+func (s *scenario) run(t *testing.T) {
+	l := &s.load
+	l.t = t
+	if l.timeout == 0 {
+		l.timeout = 10 * time.Second
+	}
+	if l.pause == 0 {
+		l.pause = 10 * time.Millisecond
+	}
+	if l.size == 0 {
+		l.size = 200
+	}
+	for i := range groups {
+		// The braces keep the keys of a group in one slot of a cluster.
+		l.groups = append(l.groups, &group{t: t, name: fmt.Sprintf("{g%d}", i), server: s.server, repeats: s.metadata["redisMaxRetries"] != ""})
+	}
+	var wrong sync.Map
+	l.sawWrong = func(kind string, err error) {
+		if !slices.Contains(s.sees, kind) {
+			if _, seen := wrong.LoadOrStore(kind, nil); !seen {
+				t.Errorf("a caller saw: %v", err)
+			}
+		}
+	}
+
+	before := atRest()
+	binding, err := redisbinding.NewRedisBinding(s.metadata)
+	require.NoError(t, err)
+	defer func() {
+		assert.NoError(t, binding.Close())
+		assert.LessOrEqual(t, atRest(), before, "goroutines after Close")
+	}()
+	l.binding = binding
+
+	s.calm(t)
+	goroutinesBefore, connectionsBefore := atRest(), s.connections(t)
+
+	seen := newTally()
+	for _, g := range l.groups {
+		g.watch()
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	var running sync.WaitGroup
+	running.Go(func() { l.run(ctx, seen) })
+	note := s.fault(within(t, *each), s)
+	l.back(time.Now())
+	stop()
+	running.Wait()
+	outage := time.Duration(0)
+	for _, g := range l.groups {
+		outage = max(outage, g.gap())
+	}
+
+	s.calm(t)
+	goroutinesAfter, connectionsAfter := atRest(), s.connections(t)
+	assert.LessOrEqual(t, goroutinesAfter, goroutinesBefore+slack, "goroutines after the fault")
+	assert.LessOrEqual(t, connectionsAfter, max(connectionsBefore, 10*runtime.NumCPU()*max(1, len(s.servers)/2)), "connections after the fault")
+	checked := s.check(t)
+	s.checkTTLs(t)
+
+	results.add(row{
+		name: s.name, seen: seen, outage: outage, keys: checked, note: note,
+		goroutines:  [2]int{goroutinesBefore - before, goroutinesAfter - before},
+		connections: [2]int{connectionsBefore, connectionsAfter},
+	})
+}
+
+// slack is how many goroutines there may be more, such as workers that wait for a
+// while for something to do.
+const slack = 10
+
+// calm has the callers call while nothing is broken.
+func (s *scenario) calm(t *testing.T) {
+	t.Helper()
+	seen := newTally()
+	wrong := s.load.sawWrong
+	defer func() { s.load.sawWrong = wrong }()
+	s.load.sawWrong = func(_ string, err error) { t.Errorf("a caller saw, with nothing broken: %v", err) }
+	s.load.run(within(t, max(*each/4, 200*time.Millisecond)), seen)
+}
+
+// check reads all keys that were not checked yet, and checks their histories.
+func (s *scenario) check(t *testing.T) (checked int) {
+	var all sync.WaitGroup
+	for _, g := range s.load.groups {
+		all.Go(func() {
+			for _, k := range g.keep() {
+				c := &caller{load: &s.load, client: callers, group: g}
+				_, err := c.invoke(k, history.Get)
+				assert.NoError(t, err)
+			}
+		})
+	}
+	all.Wait()
+	for _, g := range s.load.groups {
+		for _, k := range g.retired {
+			g.check(k)
+		}
+		checked += g.checked
+	}
+	return checked
+}
+
+// checkTTLs looks for keys that were written with a TTL and have none.
+func (s *scenario) checkTTLs(t *testing.T) {
+	if s.load.ttl == "" {
+		return
+	}
+	for _, server := range s.servers {
+		if role, _ := server.Do(t, "ROLE").([]any); role[0] != "master" {
+			continue
+		}
+		keys, err := server.Client().Keys(t.Context(), "*").Result()
+		require.NoError(t, err)
+		pipe := server.Client().Pipeline()
+		for _, key := range keys {
+			pipe.PTTL(t.Context(), key)
+		}
+		ttls, err := pipe.Exec(t.Context())
+		require.NoError(t, err)
+		for i, cmd := range ttls {
+			assert.NotEqual(t, time.Duration(-1), cmd.(*redis.DurationCmd).Val(), "TTL of %s", keys[i])
+		}
+	}
+}
+
+// connections counts those that the servers have from others than the test, sentinels,
+// and a master that moves keys here.
+func (s *scenario) connections(t *testing.T) (n int) {
+	for _, server := range s.servers {
+		list, _ := server.Do(t, "CLIENT", "LIST", "TYPE", "normal").(string)
+		for line := range strings.Lines(list) {
+			if !strings.Contains(line, "user=redistest") && !strings.Contains(line, "name=sentinel-") && !strings.Contains(line, "cmd=restore") {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// repeat calls f at least once and until ctx ends, and returns how often it did.
+func repeat(ctx context.Context, f func()) (n int) {
+	for n == 0 || ctx.Err() == nil {
+		f()
+		n++
+	}
+	return n
+}
+
+func hostOf(addr string) string {
+	host, _, _ := net.SplitHostPort(addr)
+	return host
+}
