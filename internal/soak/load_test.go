@@ -27,13 +27,16 @@ import (
 
 const callers = 64
 
-// load is callers at work on a binding.
+// load is callers at work: of each group one calls in batches, and one without
+// pipelining.
 type load struct {
 	t       testing.TB
 	binding *redisbinding.RedisBinding
+	plain   *redisbinding.RedisBinding // without pipelining
 	groups  []*group
 
 	timeout  time.Duration // of each call
+	hurry    time.Duration // up to which a third of the calls has less time; 0: none has
 	pause    time.Duration // of each caller between calls
 	ttl      string        // of what is written; empty: none
 	size     int           // of most values, in bytes
@@ -82,15 +85,9 @@ func (l *load) run(ctx context.Context, seen *tally) {
 	var all sync.WaitGroup
 	for client := range callers {
 		all.Go(func() {
-			c := &caller{load: l, client: client, group: l.groups[client%groups]}
+			c := l.caller(client)
 			for ctx.Err() == nil {
-				outcome, err := c.call()
-				kind := ""
-				if err != nil {
-					kind = kindOf(err)
-					l.sawWrong(kind, err)
-				}
-				seen.add(outcome, kind)
+				c.call(seen)
 				select {
 				case <-ctx.Done():
 				case <-time.After(l.pause/2 + rand.N(l.pause)): //nolint:gosec // chance, not secrecy
@@ -104,34 +101,94 @@ func (l *load) run(ctx context.Context, seen *tally) {
 // caller makes one call at a time.
 type caller struct {
 	*load
-	client int
-	group  *group
-	buf    []byte
+	client  int
+	group   *group
+	binding *redisbinding.RedisBinding
+	batch   int // how many requests to send at a time; 0: not in a batch
+	bufs    [][]byte
 }
 
-// call makes a call of any kind and records it.
-func (c *caller) call() (history.Outcome, error) {
-	counter := rand.IntN(2) == 0 //nolint:gosec // chance, not secrecy
-	k := c.group.take(counter)
-	operation := history.Increment
+const batchOf = 3
+
+func (l *load) caller(client int) *caller {
+	c := &caller{load: l, client: client, group: l.groups[client*groups/callers], binding: l.binding, bufs: make([][]byte, batchOf)}
+	switch client % 4 {
+	case 0:
+		c.batch = batchOf
+	case 1:
+		c.binding = l.plain
+	}
+	return c
+}
+
+// request is a call on its way.
+type request struct {
+	*redisbinding.InvokeRequest
+	key  *key
+	call *history.Call
+}
+
+// context is that of a call.
+func (l *load) context() (context.Context, context.CancelFunc) {
+	timeout := l.timeout
+	if l.hurry > 0 && rand.IntN(3) == 0 { //nolint:gosec // chance, not secrecy
+		timeout = rand.N(l.hurry) //nolint:gosec // likewise
+	}
+	return context.WithTimeout(context.Background(), timeout)
+}
+
+// call makes a call of any kind, or a batch of them, and records what has come of it.
+func (c *caller) call(seen *tally) {
+	ctx, cancel := c.context()
+	defer cancel()
+	if c.batch == 0 {
+		r := c.begin(0)
+		resp, err := c.binding.Invoke(ctx, r.InvokeRequest)
+		c.end(r, resp, err, seen)
+		return
+	}
+	var requests []request
+	var sent []*redisbinding.InvokeRequest
+	for i := range c.batch {
+		r := c.begin(i)
+		requests, sent = append(requests, r), append(sent, r.InvokeRequest)
+	}
+	responses, err := c.binding.InvokeBatch(ctx, sent)
+	errs := make([]error, len(sent))
+	var failed redisbinding.BatchErrors
+	if errors.As(err, &failed) {
+		for _, e := range failed {
+			errs[e.Index] = e.Err
+		}
+	}
+	for i, r := range requests {
+		c.end(r, responses[i], errs[i], seen)
+	}
+}
+
+// anyOperation returns one, for a value or for a counter.
+func anyOperation() (operation history.Operation, counter bool) {
+	counter = rand.IntN(2) == 0   //nolint:gosec // chance, not secrecy
 	switch n := rand.IntN(100); { //nolint:gosec // likewise
 	case n < 40:
-		operation = history.Get
+		return history.Get, counter
 	case counter:
+		return history.Increment, counter
 	case n < 75:
-		operation = history.Create
+		return history.Create, counter
 	case n < 90:
-		operation = history.Take
-	default:
-		operation = history.Delete
+		return history.Take, counter
 	}
-	outcome, err := c.invoke(k, operation)
-	c.group.done(k, outcome)
-	return outcome, err
+	return history.Delete, counter
 }
 
-func (c *caller) invoke(k *key, operation history.Operation) (history.Outcome, error) {
-	req := &redisbinding.InvokeRequest{Operation: redisbinding.OperationKind(operation), Metadata: map[string]string{"key": k.Key}}
+// begin takes a key and records that a call begins, the i-th of a batch.
+func (c *caller) begin(i int) request {
+	operation, counter := anyOperation()
+	k := c.group.take(counter)
+	r := request{key: k, InvokeRequest: &redisbinding.InvokeRequest{
+		Operation: redisbinding.OperationKind(operation), Metadata: map[string]string{"key": k.Key},
+	}}
 	name := ""
 	switch operation {
 	case history.Create:
@@ -140,33 +197,52 @@ func (c *caller) invoke(k *key, operation history.Operation) (history.Outcome, e
 			size = c.bigSize
 		}
 		name = fmt.Sprintf("c%d-%d", c.client, c.created.Add(1))
-		c.buf = value(c.buf, name, size)
-		req.Data = c.buf
+		c.bufs[i] = value(c.bufs[i], name, size)
+		r.Data = c.bufs[i]
 	case history.Take:
-		req.Operation = redisbinding.GetOperation
-		req.Metadata["delete"] = "true"
+		r.Operation = redisbinding.GetOperation
+		r.Metadata["delete"] = "true"
 	}
 	if c.ttl != "" && (operation == history.Create || operation == history.Increment) {
-		req.Metadata["ttlInSeconds"] = c.ttl
+		r.Metadata["ttlInSeconds"] = c.ttl
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
+	r.call = k.Begin(c.client, operation, name)
+	return r
+}
+
+// end records what has come of a call, and gives its key back.
+func (c *caller) end(r request, resp *redisbinding.InvokeResponse, err error, seen *tally) {
+	clear(r.Data[:min(len(r.Data), 100)]) // it is the caller's again
+	outcome, kind, read, found := outcomeOf(err), "", "", false
+	switch {
+	case err != nil:
+		kind = kindOf(err)
+		c.sawWrong(kind, err)
+	case resp.Data != nil:
+		read, found = nameOf(resp.Data), true
+	}
+	r.key.End(r.call, outcome, found, read)
+	c.group.done(r.key, outcome)
+	seen.add(outcome, kind)
+}
+
+// read reads the key once more.
+func (c *caller) read(k *key) error {
+	ctx, cancel := c.context()
 	defer cancel()
-	call := k.Begin(c.client, operation, name)
-	resp, err := c.binding.Invoke(ctx, req)
-	if operation == history.Create {
-		clear(c.buf[:min(len(c.buf), 100)]) // it is the caller's again
-	}
-	outcome := outcomeOf(err)
+	call := k.Begin(c.client, history.Get, "")
+	resp, err := c.binding.Invoke(ctx, &redisbinding.InvokeRequest{
+		Operation: redisbinding.GetOperation, Metadata: map[string]string{"key": k.Key},
+	})
 	if err != nil {
-		k.End(call, outcome, false, "")
-		return outcome, err
+		return err
 	}
-	read := ""
+	name := ""
 	if resp.Data != nil {
-		read = nameOf(resp.Data)
+		name = nameOf(resp.Data)
 	}
-	k.End(call, outcome, resp.Data != nil, read)
-	return outcome, nil
+	k.End(call, history.OK, resp.Data != nil, name)
+	return nil
 }
 
 // outcomeOf says what a caller knows who got the error, and knows the promises of the

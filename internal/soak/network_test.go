@@ -18,11 +18,11 @@ func TestConnectionsAreCut(t *testing.T) {
 	server := redistest.Start(t)
 	network := redistest.StartNetwork(t, server, loopback)
 	(&scenario{
-		name:     "all connections cut every 100 ms",
-		load:     load{ttl: hour},
+		name:     "all connections cut every 100 ms; a third of the calls in a hurry",
+		load:     load{ttl: hour, hurry: 5 * time.Millisecond},
 		metadata: map[string]string{"redisHost": network.Addr},
 		servers:  []*redistest.Server{server},
-		sees:     []string{"connection lost", "hung up on"},
+		sees:     []string{"connection lost", "hung up on", "deadline of the call"},
 		fault: func(ctx context.Context, _ *scenario) string {
 			cuts := repeat(ctx, func() {
 				time.Sleep(100 * time.Millisecond)
@@ -37,7 +37,7 @@ func TestConnectionsAreCutWithRetries(t *testing.T) {
 	server := redistest.Start(t)
 	network := redistest.StartNetwork(t, server, loopback)
 	(&scenario{
-		name:     "the same, redisMaxRetries 3",
+		name:     "all connections cut every 100 ms, redisMaxRetries 3",
 		load:     load{ttl: hour},
 		metadata: map[string]string{"redisHost": network.Addr, "redisMaxRetries": "3"},
 		servers:  []*redistest.Server{server},
@@ -146,10 +146,11 @@ func TestNameChangesAddress(t *testing.T) {
 func TestSlowNetwork(t *testing.T) {
 	server := redistest.Start(t)
 	(&scenario{
-		name:     "200 ms away, 1 % of packets lost",
-		load:     load{ttl: hour, timeout: 10 * time.Second},
+		name:     "200 ms away, 1 % of packets lost; a third of the calls in a hurry",
+		load:     load{ttl: hour, hurry: time.Second},
 		metadata: map[string]string{"redisHost": redistest.StartLossy(t, server, 200*time.Millisecond, 0.01), "readTimeout": "5s"},
 		servers:  []*redistest.Server{server},
+		sees:     []string{"deadline of the call"},
 		fault: func(ctx context.Context, _ *scenario) string {
 			<-ctx.Done()
 			return ""

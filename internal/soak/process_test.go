@@ -40,8 +40,8 @@ func TestServerIsKilledAndRestarted(t *testing.T) {
 func TestServerIsStopped(t *testing.T) {
 	server := redistest.Start(t)
 	(&scenario{
-		name:     "server stopped (SIGSTOP) for 1 s, readTimeout 300 ms",
-		load:     load{ttl: hour},
+		name:     "server stopped (SIGSTOP) for 1 s, readTimeout 300 ms; a third of the calls in a hurry",
+		load:     load{ttl: hour, hurry: 250 * time.Millisecond},
 		metadata: map[string]string{"redisHost": server.Addr, "readTimeout": "300ms"},
 		servers:  []*redistest.Server{server},
 		sees:     []string{"time-out", "dialTimeout", "poolTimeout", "deadline of the call"},
