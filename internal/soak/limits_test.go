@@ -9,7 +9,7 @@ import (
 	"github.com/redisbinding/redisbinding/internal/redistest"
 )
 
-func TestMaxMemory(t *testing.T) {
+func testMaxMemory(t *testing.T) {
 	server := redistest.Start(t)
 	(&scenario{
 		name:     "maxmemory reached, noeviction",
@@ -29,7 +29,7 @@ func TestMaxMemory(t *testing.T) {
 	}).run(t)
 }
 
-func TestMaxClients(t *testing.T) {
+func testMaxClients(t *testing.T) {
 	server := redistest.Start(t)
 	(&scenario{
 		name:     "maxclients reached, and all connections cut",
@@ -50,7 +50,7 @@ func TestMaxClients(t *testing.T) {
 	}).run(t)
 }
 
-func TestLargeValues(t *testing.T) {
+func testLargeValues(t *testing.T) {
 	server := redistest.Start(t)
 	(&scenario{
 		name:     "4 callers of the 64 write and read values of 100 MB",

