@@ -89,8 +89,12 @@ func WithBodyLimit(bytes int64) HandlerOption {
 // The context of a request is that of Invoke, so that a client that goes away ends its call.
 // The handler closes no binding and starts no goroutine that outlives a request; it may be
 // used from any number of goroutines. It listens nowhere: how long a client may take is for the
-// [http.Server] to say, and who may call for its address, [WithAPIToken], and, when browsers
-// can reach it, [http.CrossOriginProtection].
+// [http.Server] to say, whose ReadTimeout and WriteTimeout should be set ([http.ListenAndServe]
+// sets none: a client that sends a byte now and then is waited for as long as it likes), and so is
+// how many may call at once. Who may call is for the address to say, for [WithAPIToken], and, when
+// browsers can reach it, for [http.CrossOriginProtection]. This lets a page through whose own name leads
+// to this machine (DNS rebinding): only a token, or a look at Host, keeps that out.
+// Request bodies are taken as they are: none is decompressed.
 //
 // A nil binding in the map is a mistake in the program: Handler panics.
 func Handler(bindings map[string]OutputBinding, opts ...HandlerOption) http.Handler {
@@ -241,6 +245,9 @@ func answer(w http.ResponseWriter, resp *InvokeResponse) {
 	contentType := "application/json"
 	if resp.ContentType != nil {
 		contentType = *resp.ContentType
+	}
+	if strings.ContainsFunc(contentType, unicode.IsControl) {
+		contentType = "application/octet-stream" // none that can be said, and none that is to be guessed
 	}
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(resp.Data)))

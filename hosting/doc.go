@@ -39,14 +39,15 @@
 // Everything listens on 127.0.0.1 only. A Redis without [Redis.WithPassword] has a
 // generated password of 22 letters and digits, which is kept, so that clients that
 // know it go on working. The environment variables Parameters__{name}-password and
-// Parameters__{name}_password override it. No password is on a command line, in a log or in the output
+// Parameters__{name}_password override it, and are not passed on to what the app starts. No password is on a command line, in a log or in the output
 // of commands (if it has 6 characters or more); it is in the environment of those that reference the
-// Redis, and in a file of the user's with mode 0600. In the container runtime it is in the containers of
+// Redis, and in files below a folder with mode 0700. In the container runtime it is in the containers of
 // the Redis and of the user interfaces, too, where all can see it who may use the engine.
 //
 // Passwords, certificates, volumes of the process runtime, and what a run has to clear away are in
 // redisbinding/hosting in the user's configuration folder ([os.UserConfigDir]), which only the user can
-// read; the environment variable [HomeVariable] or [WithHome] says where else.
+// read; the environment variable [HomeVariable] or [WithHome] says where else. A folder that everybody
+// can write to, or that belongs to another user (root excepted), is refused.
 //
 // # The end
 //

@@ -18,7 +18,7 @@ import (
 
 // home is the folder where an app keeps what outlives it: passwords, certificates,
 // volumes of the process runtime, and the folders of its runs. Nobody but the user can
-// read it.
+// read it, and it is not taken where others could write to it.
 //
 //	{app}-{hash}/passwords/{resource}
 //	             certificates/{resource}/
@@ -62,6 +62,12 @@ func openHome(dir, name, path string) (*home, error) {
 	h.dir = filepath.Join(dir, h.id)
 	if err := h.writable(); err != nil {
 		return nil, fmt.Errorf("the folder for passwords and data: %w; make it writable, or set %s to another", err, HomeVariable)
+	}
+	// Who could put files in place of these would have the passwords, and programs run.
+	for _, folder := range []string{dir, h.dir} {
+		if err := owned(folder); err != nil {
+			return nil, fmt.Errorf("the folder for passwords and data: %s: %w, or set %s to another", folder, err, HomeVariable)
+		}
 	}
 	return h, nil
 }

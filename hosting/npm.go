@@ -167,6 +167,6 @@ func npmInstall(ctx context.Context, r *run, folder, versioned string) error {
 			"--ignore-scripts", "--omit=optional", versioned,
 		},
 		dir: folder,
-		env: os.Environ(), // where the user's registry and proxies are
+		env: environment(), // where the user's registry and proxies are
 	})
 }

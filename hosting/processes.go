@@ -173,7 +173,7 @@ func (p *processes) prepare(s *server, folder string, port int) (command, error)
 		path: p.redis,
 		args: []string{config},
 		dir:  folder,
-		env:  os.Environ(),
+		env:  environment(),
 		addr: localAddress(port),
 		lock: lock,
 	}

@@ -223,7 +223,7 @@ func (p *Project) build(ctx context.Context, r *run, folder string) (program str
 		path:    goCommand,
 		args:    []string{"build", "-o", program, "."},
 		dir:     folder,
-		env:     append(os.Environ(), "GOTMPDIR="+scratch, "TMPDIR="+scratch),
+		env:     append(environment(), "GOTMPDIR="+scratch, "TMPDIR="+scratch),
 		scratch: scratch,
 	})
 	if err != nil && ctx.Err() == nil {
@@ -280,7 +280,7 @@ func (p *Project) environment(a *App) (env, secrets []string, err error) {
 		}
 	}
 	for _, variable := range os.Environ() {
-		if name, _, _ := strings.Cut(variable, "="); !foreign[strings.ToUpper(name)] {
+		if name, _, _ := strings.Cut(variable, "="); !foreign[strings.ToUpper(name)] && !isPasswordVariable(strings.ToLower(name)) {
 			env = append(env, variable)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -89,6 +90,21 @@ func passwordVariables(resource string) []string {
 		"Parameters__" + resource + "-password",
 		"Parameters__" + strings.ReplaceAll(resource, "-", "_") + "_password",
 	}
+}
+
+// environment is the app's own, but for the variables with passwords: no program needs those of
+// the app but those that reference a Redis, which are given what they need.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		name = strings.ToLower(name)
+		return isPasswordVariable(name) || strings.HasPrefix(name, "connectionstrings__")
+	})
+}
+
+// isPasswordVariable says whether a name is one of passwordVariables, of whatever resource.
+func isPasswordVariable(lower string) bool {
+	return strings.HasPrefix(lower, "parameters__") && (strings.HasSuffix(lower, "-password") || strings.HasSuffix(lower, "_password"))
 }
 
 const (

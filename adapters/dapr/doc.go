@@ -94,6 +94,8 @@
 //
 // Who may write to the socket may do what the bindings may: by default only the user of the
 // process (mode 0600, from the first moment). The connection is not encrypted, as it
-// does not leave the machine. No status and no log line holds a password, a key or a value;
+// does not leave the machine. Whoever may write to the folder can put a socket of his own in place of this
+// one, and daprd then gives that the passwords in the metadata: below /tmp, make the folder before
+// others can. One that belongs to another user (root excepted) is warned of in the log. No status and no log line holds a password, a key or a value;
 // a redisHost that is none is shown. Texts are cut off after 4 KiB.
 package dapr

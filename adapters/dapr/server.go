@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +47,10 @@ func Listen(socket string, opts ...Option) (*Server, error) {
 	l, err := listen(socket, o.socketMode)
 	if err != nil {
 		return nil, err
+	}
+	if owner, foreign := foreignOwner(filepath.Dir(socket)); foreign {
+		o.logger.Warn("redisbinding: the folder of the socket belongs to another user, who can put a socket there to which daprd then sends passwords",
+			"socket", socket, "user", owner)
 	}
 	s := &Server{logger: o.logger, stopTimeout: o.stopTimeout, listener: l, instances: newInstances(o.logger)}
 	s.calls, s.cutOff = context.WithCancel(context.Background())

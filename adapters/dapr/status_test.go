@@ -82,7 +82,7 @@ func TestLostReplies(t *testing.T) {
 	}
 	redis.Servers[0].Kill()
 	_, err := client.Invoke(t.Context(), increment("number"))
-	requireCode(t, codes.Unknown, err) // the proxy takes the connection, and then it is lost
+	requireCode(t, codes.Unavailable, err) // the proxy hangs up on a new connection: nothing was sent
 }
 
 // TestLongErrors checks that an error, however long and whatever is in it, harms no other call.

@@ -85,9 +85,12 @@ func run(o options) error {
 		}
 		bindings[c.Name] = binding
 	}
-	// Other programs on this machine may call; pages in its browsers may not.
-	handler := http.NewCrossOriginProtection().Handler(redisbinding.Handler(bindings, redisbinding.WithAPIToken(o.token)))
-	return serve(ctx, o.listen, handler)
+	listener, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return err
+	}
+	handler := redisbinding.Handler(bindings, redisbinding.WithAPIToken(o.token))
+	return serve(ctx, listener, guard(handler, listener.Addr(), o.token))
 }
 
 // load reads the component file.
@@ -117,13 +120,9 @@ func load(o options) ([]redisbinding.Component, error) {
 	return components, err
 }
 
-// serve listens until ctx ends, and then lets requests under way come to their end.
-func serve(ctx context.Context, address string, handler http.Handler) error {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+// serve serves until ctx ends, and then lets requests under way come to their end.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := newServer(handler, patience)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	fmt.Println("listening on http://" + listener.Addr().String())
@@ -135,6 +134,7 @@ func serve(ctx context.Context, address string, handler http.Handler) error {
 	}
 	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	var err error
 	if err = server.Shutdown(ending); err != nil {
 		err = fmt.Errorf("requests were cut off: %w", errors.Join(err, server.Close()))
 	}
