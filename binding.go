@@ -143,14 +143,17 @@ func NewRedisBinding(metadata map[string]string, opts ...Option) (*RedisBinding,
 	return b, nil
 }
 
-// String names the servers, and keeps fmt from printing what is inside: it
-// would show secrets, whose own String it cannot call in there.
+// String names the servers.
 func (b *RedisBinding) String() string {
 	if b == nil || b.metadata == nil {
 		return "Redis binding (closed)"
 	}
 	return "Redis binding to " + strings.Join(b.metadata.addrs, ",")
 }
+
+// Format writes what String returns, whatever the verb: of one that fits nothing, fmt
+// would show all that is inside, secrets too, whose own Format it cannot call in there.
+func (b *RedisBinding) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, b.String()) }
 
 // Operations lists the operations Invoke can do: create, get, delete and
 // increment. The slice is the caller's own.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/redisbinding/redisbinding/internal/redact"
 	"github.com/redisbinding/redisbinding/internal/wording"
 )
 
@@ -254,7 +255,14 @@ func (c *client) blame(err error) error {
 
 // blameToken adds to an error of a connection that its token may be the cause.
 func (c *client) blameToken(err error) error {
-	if err == nil || c.tokens == nil || notSent(err) {
+	if err == nil || c.tokens == nil {
+		return err
+	}
+	if token := c.tokens.current.Load(); token != nil {
+		_, secret := token.BasicAuth()
+		err = redact.Hide(err, secret)
+	}
+	if notSent(err) {
 		return err
 	}
 	refused := redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH")
@@ -363,7 +371,7 @@ func (c *client) ping(ctx context.Context) error {
 		return err
 	}
 	if pong != want {
-		return fmt.Errorf("answered PING with %s: is this Redis?", wording.Quoted(pong))
+		return redact.FromServerError("answered PING with " + wording.Quoted(pong) + ": is this Redis?")
 	}
 	return nil
 }

@@ -29,17 +29,27 @@
 // one server, one primary followed through sentinels (failover), or a Redis
 // Cluster (redisType cluster). RESP3 is spoken where the server has it.
 //
-// A user who may run only these commands can use the binding, and leaves no
-// entry in the server's ACL LOG:
+// An ACL user who may run only these commands, on the keys in use, can use the
+// binding, and leaves no entry in the server's ACL LOG:
 //
-//	always       PING, and of the commands above those of the operations in use
-//	             (of an EVAL, those in it too)
-//	redisDB > 0  SELECT
-//	cluster      CLUSTER SLOTS
-//	sentinels    on the sentinels: SENTINEL GET-MASTER-ADDR-BY-NAME, SENTINEL
-//	             SENTINELS, SUBSCRIBE and PING
+//	Ping, NewRedisBinding         PING
+//	create                        SET
+//	get                           GET
+//	get, delete=true              GETDEL
+//	get, delete=true, before 6.2  EVAL, GET, DEL
+//	delete                        DEL
+//	increment                     INCR
+//	increment, ttlInSeconds       EVAL, SET, INCR, GET
+//	redisDB > 0                   SELECT
+//	redisType cluster             CLUSTER SLOTS, ASKING
+//	failover, on sentinels        SENTINEL GET-MASTER-ADDR-BY-NAME, SENTINEL SENTINELS, SUBSCRIBE, PING, &+switch-master
 //
-// AUTH and HELLO need no permission. No INFO, CONFIG, COMMAND or CLIENT command is sent.
+// &+switch-master is a channel. InvokeBatch needs what its requests need, and
+// NewRedisBinding with [WithLazyConnect] nothing. AUTH and HELLO, also of useEntraID,
+// need no permission. No INFO, CONFIG, COMMAND or CLIENT command is sent. So for
+// create and get, of keys that begin with app: and nothing else:
+//
+//	ACL SETUSER app on >password ~app:* +ping +set +get
 //
 // # Microsoft Entra ID
 //

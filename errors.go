@@ -2,8 +2,6 @@ package redisbinding
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/redisbinding/redisbinding/internal/redact"
+	"github.com/redisbinding/redisbinding/internal/tlsfault"
 )
 
 // What a request or its moment can have wrong with it, for errors.Is.
@@ -139,26 +138,17 @@ func isTimeout(err error) bool {
 // than an outage.
 func (m *Metadata) advice(err error, starting bool) string {
 	var (
-		unknownCA x509.UnknownAuthorityError
-		wrongName x509.HostnameError
-		notTLS    tls.RecordHeaderError
-		reply     redis.Error
-		op        *net.OpError
-		tooLate   *dialTimeoutError
+		reply   redis.Error
+		op      *net.OpError
+		tooLate *dialTimeoutError
 	)
 	switch {
 	case errors.Is(err, ErrNoToken) && errors.As(err, &tooLate):
 		return "raise dialTimeout if it takes longer"
 	case errors.Is(err, ErrNoToken):
 		return "" // it says what Entra ID says
-	case errors.As(err, &unknownCA):
-		return "set caCert to the CA that signed the server's certificate"
-	case errors.As(err, &wrongName):
-		return "set serverName to a name in the server's certificate"
-	case errors.As(err, &notTLS):
-		return "the server does not speak TLS: set enableTLS to false or use its TLS port"
-	case strings.Contains(err.Error(), "remote error: tls"):
-		return "the server refused the TLS connection: check clientCert and clientKey"
+	case tlsfault.Of(err) != tlsfault.None:
+		return m.adviceOnTLS(tlsfault.Of(err))
 	case starting && (errors.Is(err, context.DeadlineExceeded) || errors.As(err, &tooLate)):
 		return "check redisHost, and whether the server speaks TLS there"
 	case m.Failover && errors.Is(err, redis.Nil):
@@ -173,6 +163,36 @@ func (m *Metadata) advice(err error, starting bool) string {
 		return "if the server expects TLS, set enableTLS to true"
 	case starting && isTransport(err) && m.ClientCert == "":
 		return "if the server wants a client certificate, set clientCert and clientKey"
+	case starting && isTransport(err): // TLS 1.3 refuses a certificate after the handshake, and the reason may get lost
+		return "if the server refuses the client certificate, check clientCert and clientKey"
+	}
+	return ""
+}
+
+// adviceOnTLS is advice for what is wrong with a TLS connection.
+func (m *Metadata) adviceOnTLS(fault tlsfault.Fault) string {
+	switch fault {
+	case tlsfault.None:
+	case tlsfault.UnknownCA:
+		return "set caCert to the CA that signed the server's certificate"
+	case tlsfault.OtherName:
+		return "set serverName to a name in the server's certificate"
+	case tlsfault.OtherTime:
+		return "the server needs a new certificate, unless the clock here is wrong"
+	case tlsfault.OtherUse:
+		return "the server needs a certificate for servers, with the extended key usage serverAuth"
+	case tlsfault.Certificate:
+		return "check the server's certificate, and caCert"
+	case tlsfault.NotTLS:
+		return "the server does not speak TLS: use its TLS port or, where it has none, set enableTLS to false"
+	case tlsfault.OldVersion:
+		return "the server has to speak TLS 1.2 or later"
+	case tlsfault.Downgrade:
+		return "check what stands between here and the server: it has changed the TLS handshake"
+	case tlsfault.NoClientCert:
+		return "the server wants a client certificate: set clientCert and clientKey"
+	case tlsfault.Refused:
+		return "the server refused the TLS connection: check clientCert and clientKey"
 	}
 	return ""
 }
@@ -206,6 +226,11 @@ func (m *Metadata) adviceOnReply(text string) string {
 			return "does redisHost name Redis Cluster nodes?"
 		}
 		return "is the server a sentinel? Then set failover to true and sentinelMasterName"
+	case strings.HasPrefix(text, "NOPERM"):
+		return "allow the ACL user what the package documentation lists for this"
+	case strings.Contains(text, "ACL failure in script"), // which names the command since Redis 7.2 only
+		strings.Contains(text, "The user executing the script can't run this command"):
+		return "allow the ACL user what the scripts run: SET, INCR and GET for an increment, GET and DEL for a get"
 	case strings.HasPrefix(text, "DENIED"):
 		return "the server runs in protected mode: give it a password or let it listen for this host"
 	case strings.HasPrefix(text, "max number of clients"):
@@ -218,7 +243,7 @@ func (m *Metadata) adviceOnReply(text string) string {
 func (m *Metadata) explainStart(err error) error {
 	err = redact.Error(reveal(err))
 	late := errors.Is(err, context.DeadlineExceeded) // dialTimeout is the only deadline there
-	err = withAdvice("redisbinding: connect to "+strings.Join(m.addrs, ",")+": ", err, m.advice(err, true))
+	err = m.complete("redisbinding: connect to "+strings.Join(m.addrs, ",")+": ", err, m.advice(err, true))
 	if late {
 		return unavailableError{error: err}
 	}
@@ -238,15 +263,17 @@ func (m *Metadata) explain(doing string, err error) error {
 	if isTransport(err) {
 		text += strings.Join(m.addrs, ",") + ": "
 	}
-	return withAdvice(text, err, m.advice(err, false))
+	return m.complete(text, err, m.advice(err, false))
 }
 
-// withAdvice adds to err what was being done and what to check.
-func withAdvice(text string, err error, advice string) error {
+// complete adds to err what was being done and what to check, and takes out the
+// secrets that a server knows, and may repeat.
+func (m *Metadata) complete(text string, err error, advice string) error {
 	unavailable, notCarriedOut := isUnavailable(err), isNotCarriedOut(err)
 	if advice != "" {
 		advice = " (" + advice + ")"
 	}
+	err = redact.Hide(err, string(m.RedisPassword), string(m.SentinelPassword))
 	err = fmt.Errorf("%s%w%s", text, err, advice)
 	if unavailable {
 		return unavailableError{err, notCarriedOut}

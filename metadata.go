@@ -3,6 +3,7 @@ package redisbinding
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"math"
@@ -250,6 +251,17 @@ type Metadata struct {
 
 	addrs []string    // redisHost, each address with its port
 	tls   *tls.Config // nil without enableTLS
+}
+
+// Format writes the fields as %v does, or %+v or %#v, whatever the verb: of one that fits
+// nothing, and behind a pointer in a list %s is one, fmt would show secrets as they are.
+func (m Metadata) Format(f fmt.State, verb rune) {
+	type fields Metadata // without this method
+	format := "%v"
+	if verb == 'v' {
+		format = fmt.FormatString(f, verb)
+	}
+	_, _ = fmt.Fprintf(f, format, fields(m))
 }
 
 // aliases are other names of fields.

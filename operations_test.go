@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -315,11 +316,23 @@ func TestOlderServers(t *testing.T) {
 
 // A user who may run the operations' commands and no more leaves no trace in ACL LOG.
 func TestPlainUser(t *testing.T) {
-	const rules = "on >hunter2 resetkeys ~* -@all +get +set +del +incr +getdel +eval +ping"
+	rules := []string{"~*", "resetchannels"}
+	var onCluster, onSentinels []string
+	for _, row := range permissions(t) {
+		switch row.For {
+		case "redisType cluster":
+			onCluster = row.Commands
+		case "failover, on sentinels":
+			onSentinels = row.Commands
+		case "redisDB > 0":
+		default:
+			rules = append(rules, row.Commands...)
+		}
+	}
 	for _, kind := range []string{"plain", "sentinel", "cluster"} {
 		t.Run(kind, func(t *testing.T) {
 			var setup *redistest.Setup
-			commands := rules
+			commands := slices.Clone(rules)
 			switch kind {
 			case "plain":
 				setup = redistest.Plain(t)
@@ -327,23 +340,17 @@ func TestPlainUser(t *testing.T) {
 				setup = redistest.Sentinel(t)
 			case "cluster":
 				setup = redistest.Cluster(t)
-				commands += " +cluster|slots"
-			}
-			user := []any{"acl", "setuser", "plain-user"}
-			for word := range strings.FieldsSeq(commands) {
-				user = append(user, word)
+				commands = append(commands, onCluster...)
 			}
 			for _, s := range append(setup.Servers, setup.Sentinels...) {
-				s.Do(t, "acl", "log", "reset")
 				t.Cleanup(func() { s.Do(t, "acl", "deluser", "plain-user") })
 			}
 			for _, s := range setup.Servers {
-				s.Do(t, user...)
+				s.SetUser(t, "plain-user", "hunter2", commands...)
 			}
 			fields := setup.Fields("redisUsername", "plain-user", "redisPassword", "hunter2")
 			for _, s := range setup.Sentinels {
-				s.Do(t, "acl", "setuser", "plain-user", "on", ">hunter3", "-@all", "&*", "+sentinel|get-master-addr-by-name",
-					"+sentinel|sentinels", "+subscribe", "+ping")
+				s.SetUser(t, "plain-user", "hunter3", append([]string{"resetchannels"}, onSentinels...)...)
 				fields["sentinelUsername"], fields["sentinelPassword"] = "plain-user", "hunter3"
 			}
 			binding := newBinding(t, fields)

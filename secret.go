@@ -7,7 +7,8 @@ import (
 )
 
 // Secret is a string that prints as *** whatever prints it: fmt with any
-// verb, encoding/json and log/slog. Convert it with string(s) to use it.
+// verb, encoding/json and log/slog. Convert it with string(s) to use it. But fmt shows
+// a Secret in an unexported field of a struct that it prints, where it cannot ask what to show.
 type Secret string
 
 // String returns *** for a secret that is set, "" for an empty one.

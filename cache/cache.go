@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -52,6 +53,18 @@ func newCache(o options, to *connection, at servers) *Cache {
 	}
 	return c
 }
+
+// String names the cache.
+func (c *Cache) String() string {
+	if c == nil || c.name == "" {
+		return "Redis cache"
+	}
+	return "Redis cache " + quoted(c.name)
+}
+
+// Format writes what String returns, whatever the verb: of one that fits nothing, fmt
+// would show all that is inside, and of the client all that is inside that.
+func (c *Cache) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // Close ends what the cache has begun: factories under way (through their contexts)
 // and the connection that follows changes for [WithLocal]. It waits for them, so a factory

@@ -7,6 +7,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/redisbinding/redisbinding/internal/redact"
 )
 
 // connection is how a cache comes by its client: it was given one, or it makes one
@@ -15,6 +17,8 @@ type connection struct {
 	open   func(context.Context) (redis.UniversalClient, error) // nil: it was given one
 	opened atomic.Pointer[redis.UniversalClient]
 	shared singleflight.Group
+
+	secrets func() []string // that a server knows, and may repeat; behind a function as fmt shows fields
 
 	ctx     context.Context // ends with the connection
 	cancel  context.CancelFunc
@@ -26,7 +30,29 @@ type connection struct {
 func connectedTo(client redis.UniversalClient) *connection {
 	c := connectedBy(nil)
 	c.opened.Store(&client)
+	c.secrets = func() []string { return secretsOf(client) }
 	return c
+}
+
+// secretsOf returns the passwords that a client says it has.
+func secretsOf(client redis.UniversalClient) []string {
+	switch client := client.(type) {
+	case *redis.Client:
+		return []string{client.Options().Password}
+	case *redis.ClusterClient:
+		return []string{client.Options().Password}
+	case *redis.Ring:
+		return []string{client.Options().Password}
+	}
+	return nil
+}
+
+// hide returns err without the passwords that a server may have repeated.
+func (c *connection) hide(err error) error {
+	if err == nil || c.secrets == nil {
+		return err
+	}
+	return redact.Hide(err, c.secrets()...)
 }
 
 // connectedBy returns a connection that is opened by need. Its context ends with the

@@ -36,17 +36,36 @@
 // Two are needed to read an entry whose tags are not named in the call, and once when an
 // entry has got a sliding expiration: others may come in between, and the second one
 // counts. More than five calls at the same time share round trips, see
-// [WithoutPipelining]. A user with few permissions needs, on the keys of the instance
-// name:
+// [WithoutPipelining].
 //
-//	always     EVALSHA, EVAL, HMGET, HGET, HSET, HDEL, EXPIRE, PEXPIRE, PTTL, PERSIST, UNLINK
-//	cluster    CLUSTER SLOTS
-//	Open       PING; INFO, or one address is taken for one server; SELECT for
-//	           defaultDatabase, CLIENT SETNAME for name, CLIENT SETINFO unless
-//	           setlib=false; on sentinels what go-redis asks of them
-//	health     PING, of a cluster CLUSTER INFO
-//	WithLocal  CLIENT ID, CLIENT TRACKING, INFO (of a cluster CLUSTER NODES), SUBSCRIBE,
-//	           PING, and the channel __redis__:invalidate
+// # Permissions
+//
+// An ACL user who may run only these commands, on the keys of the instance name, can use
+// the cache, and leaves no entry in the server's ACL LOG:
+//
+//	Get, GetMany            EVALSHA, EVAL, HMGET, PEXPIRE, PTTL
+//	Set, SetMany            EVALSHA, EVAL, HSET, HDEL, EXPIRE, PERSIST
+//	GetOrCreate             EVALSHA, EVAL, HMGET, PEXPIRE, PTTL, HSET, HDEL, EXPIRE
+//	Refresh                 EVALSHA, EVAL, HMGET, PEXPIRE
+//	Remove                  UNLINK
+//	RemoveByTag             EVALSHA, EVAL, HGET, HSET, HDEL, EXPIRE
+//	HealthCheck             PING
+//	HealthCheck, cluster    PING, CLUSTER INFO
+//	cluster                 CLUSTER SLOTS, ASKING
+//	WithLocal               CLIENT ID, CLIENT TRACKING, INFO, SUBSCRIBE, PING, &__redis__:invalidate
+//	WithLocal, cluster      CLIENT ID, CLIENT TRACKING, CLUSTER NODES, SUBSCRIBE, PING, &__redis__:invalidate
+//	Open                    PING, INFO
+//	Open, defaultDatabase   SELECT
+//	Open, name              CLIENT SETNAME
+//	Open, setlib            CLIENT SETINFO
+//	Open, on the sentinels  SENTINEL GET-MASTER-ADDR-BY-NAME, SENTINEL SENTINELS, SUBSCRIBE, PING, &+switch-master, &+replica-reconf-done
+//
+// What begins with & is a channel. With [WithHybridFormat] and with tags the same commands
+// are needed, and all that reads does without PEXPIRE where nothing has a sliding
+// expiration, and without PTTL where nothing has tags and there is no [WithLocal]. setlib
+// is on unless the connection string says setlib=false. Without INFO one address is taken for
+// one server. AUTH and HELLO need no permission. A client that [New] is given may send
+// more when it connects.
 //
 // # Values that are made once
 //

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/redisbinding/redisbinding/internal/redact"
 )
 
 // HealthCheckName is the name of a cache's check in [HealthChecks], as the Redis
@@ -46,7 +44,7 @@ func (c *Cache) HealthCheck(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cache: health: %w", err)
 	}
-	return checkServers(ctx, client)
+	return c.connection.hide(checkServers(ctx, client))
 }
 
 // checkServers says whether all servers answer a PING, and those of a cluster, the
@@ -72,7 +70,7 @@ func checkServers(ctx context.Context, client redis.UniversalClient) error {
 	if err = errors.Join(err, answers.error()); err == nil {
 		return nil
 	}
-	return redact.Error(fmt.Errorf("cache: health: %w", err))
+	return explain(fmt.Errorf("cache: health: %w", err))
 }
 
 // askServers asks all servers at once. An error that is none of a server it returns.

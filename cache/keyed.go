@@ -3,6 +3,8 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"maps"
 	"strings"
 	"sync"
@@ -34,6 +36,9 @@ func NewKeyed(opts ...Option) *Keyed {
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	return k
 }
+
+// Format writes what it is, whatever the verb, and nothing of what is inside.
+func (k *Keyed) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "Redis caches by name") }
 
 // Cache returns the cache of a name. The first call opens it as [Open] does, with the
 // options of NewKeyed and then these; later ones get the same cache, whatever

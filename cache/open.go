@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -70,7 +71,9 @@ func Open(ctx context.Context, name string, opts ...Option) (*Cache, error) {
 	if without := connection.WithoutEffect(); len(without) > 0 {
 		o.logger.WarnContext(ctx, "cache: options without effect here", slog.String("cache", name), slog.Any("options", without))
 	}
-	c := newCache(o, connectedBy(func(ctx context.Context) (redis.UniversalClient, error) { return clientFor(ctx, at) }), serversAt(at))
+	to := connectedBy(func(ctx context.Context) (redis.UniversalClient, error) { return clientFor(ctx, at) })
+	to.secrets = func() []string { return []string{at.Password, at.SentinelPassword} }
+	c := newCache(o, to, serversAt(at))
 	if connection.AbortConnect() || !settings.DisableAutoActivation {
 		err := c.connect(ctx)
 		switch {
@@ -88,9 +91,9 @@ func Open(ctx context.Context, name string, opts ...Option) (*Cache, error) {
 func (c *Cache) connect(ctx context.Context) error {
 	client, err := c.connection.client(ctx)
 	if err == nil {
-		err = client.Ping(ctx).Err()
+		err = c.connection.hide(explain(client.Ping(ctx).Err()))
 	}
-	return redact.Error(err)
+	return err
 }
 
 // configured returns the settings of a cache, and the connection they describe.
@@ -191,9 +194,13 @@ func askServer(ctx context.Context, o *redis.UniversalOptions, addr string) (s s
 	ping := pipeline.Ping(ctx)
 	sections := []*redis.StringCmd{pipeline.Info(ctx, "server"), pipeline.Info(ctx, "replication")}
 	_, _ = pipeline.Exec(ctx)
-	if s.err = redact.Error(ping.Err()); s.err != nil {
-		if errors.Is(s.err, io.EOF) && o.TLSConfig == nil {
+	if s.err = redact.Hide(explain(ping.Err()), o.Password); s.err != nil {
+		var network net.Error
+		switch {
+		case o.TLSConfig == nil && errors.Is(s.err, io.EOF):
 			s.err = fmt.Errorf("%w (if the server speaks TLS, set ssl=true)", s.err)
+		case o.TLSConfig != nil && errors.As(s.err, &network) && network.Timeout():
+			s.err = fmt.Errorf("%w (if the server does not speak TLS there, leave ssl out)", s.err)
 		}
 		return s
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/redisbinding/redisbinding/internal/redact"
 	"github.com/redisbinding/redisbinding/internal/telemetry"
 )
 
@@ -174,6 +173,9 @@ func (c *Cache) run(ctx context.Context, commands ...*command) error {
 		left = again
 	}
 	for _, cmd := range commands {
+		if failed := cmd.cmd.Err(); failed != nil && failed != redis.Nil { //nolint:errorlint // as err does
+			cmd.cmd.SetErr(c.connection.hide(failed))
+		}
 		if failed := cmd.err(); failed != nil && err == nil {
 			err = failed
 		}
@@ -189,7 +191,7 @@ func (c *Cache) run(ctx context.Context, commands ...*command) error {
 // that wraps redis.Nil, as that of sentinels that do not know the primary, is one.
 func (c *command) err() error {
 	if err := c.cmd.Err(); err != redis.Nil { //nolint:errorlint // see above
-		return redact.Error(err)
+		return explain(err)
 	}
 	return nil
 }

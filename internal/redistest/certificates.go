@@ -48,8 +48,10 @@ func newCertificates() (*Certificates, error) {
 	}
 
 	c := &Certificates{
-		CA: encodePEM("CERTIFICATE", ca.Raw), OtherCA: encodePEM("CERTIFICATE", otherCA.Raw),
-		ca: ca, caKey: caKey,
+		CA:      encodePEM("CERTIFICATE", ca.Raw),
+		OtherCA: encodePEM("CERTIFICATE", otherCA.Raw),
+		ca:      ca,
+		caKey:   caKey,
 	}
 	return c.renewed()
 }
@@ -65,16 +67,7 @@ func (c *Certificates) Renewed(t testing.TB) *Certificates {
 }
 
 func (c *Certificates) renewed() (*Certificates, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	template := newTemplate("redistest")
-	template.KeyUsage = x509.KeyUsageDigitalSignature
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
-	template.DNSNames = []string{"localhost"}
-	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
-	cert, err := x509.CreateCertificate(rand.Reader, template, c.ca, &key.PublicKey, c.caKey)
+	cert, key, err := c.sign(c.ca, func(*x509.Certificate) {})
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +78,48 @@ func (c *Certificates) renewed() (*Certificates, error) {
 	renewed := *c
 	renewed.Cert, renewed.Key = encodePEM("CERTIFICATE", cert), encodePEM("PRIVATE KEY", keyBytes)
 	return &renewed, nil
+}
+
+// sign returns a certificate like Cert, after change, with a new key. It is signed by
+// itself when there is no parent.
+func (c *Certificates) sign(parent *x509.Certificate, change func(*x509.Certificate)) ([]byte, *ecdsa.PrivateKey, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	template := newTemplate("redistest")
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	template.DNSNames = []string{"localhost"}
+	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	change(template)
+	signer := c.caKey
+	if parent == nil {
+		parent, signer = template, key
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+	return cert, key, err
+}
+
+// Issue returns a certificate that the CA has signed: one like Cert, after change.
+func (c *Certificates) Issue(t testing.TB, change func(*x509.Certificate)) tls.Certificate {
+	t.Helper()
+	return c.issue(t, c.ca, change)
+}
+
+// SelfSigned returns a certificate like Cert that no CA has signed.
+func (c *Certificates) SelfSigned(t testing.TB) tls.Certificate {
+	t.Helper()
+	return c.issue(t, nil, func(*x509.Certificate) {})
+}
+
+func (c *Certificates) issue(t testing.TB, parent *x509.Certificate, change func(*x509.Certificate)) tls.Certificate {
+	t.Helper()
+	cert, key, err := c.sign(parent, change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{cert}, PrivateKey: key}
 }
 
 func newCA(name string) (*x509.Certificate, *ecdsa.PrivateKey, error) {

@@ -2,11 +2,14 @@ package redistest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // StartCluster starts a cluster of three primaries with one replica each, for
@@ -79,4 +82,31 @@ func waitForNode(node *Server, nodes int) error {
 		}
 		return nil
 	})
+}
+
+// MoveSlot begins to move the slot of a key, which is not there, from one node of a cluster
+// to another one, until the end that it returns: who asks for the key is sent on with ASK.
+func (s *Setup) MoveSlot(t testing.TB, key string) (end func()) {
+	t.Helper()
+	slot := s.Servers[0].Do(t, "CLUSTER", "KEYSLOT", key)
+	var from, to *Server
+	for _, node := range s.Servers {
+		role, _ := node.Do(t, "ROLE").([]any)
+		switch err := node.Client().Get(context.Background(), key).Err(); {
+		case len(role) == 0 || role[0] != "master":
+		case errors.Is(err, redis.Nil):
+			from = node
+		default: // MOVED
+			to = node
+		}
+	}
+	if from == nil || to == nil {
+		t.Fatalf("%s is no key that is missing in a cluster", key)
+	}
+	to.Do(t, "CLUSTER", "SETSLOT", slot, "IMPORTING", from.Do(t, "CLUSTER", "MYID"))
+	from.Do(t, "CLUSTER", "SETSLOT", slot, "MIGRATING", to.Do(t, "CLUSTER", "MYID"))
+	return func() {
+		from.Do(t, "CLUSTER", "SETSLOT", slot, "STABLE")
+		to.Do(t, "CLUSTER", "SETSLOT", slot, "STABLE")
+	}
 }
