@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/redisbinding/redisbinding/internal/redact"
+	"github.com/redisbinding/redisbinding/internal/resp"
 	"github.com/redisbinding/redisbinding/internal/wording"
 )
 
@@ -100,6 +101,7 @@ func newClient(m *Metadata, tokens *tokens) *client {
 		// operations have one key each and need no policy.
 		nodes.DisableRoutingPolicies = true
 		c.cluster = redis.NewClusterClient(nodes)
+		resp.LimitNodes(c.cluster)
 		c.redis = c.cluster
 	default:
 		c.redis = redis.NewClient(opts.Simple())

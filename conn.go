@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/redisbinding/redisbinding/internal/redact"
+	"github.com/redisbinding/redisbinding/internal/resp"
 )
 
 // conn is a connection that remembers when it was last used.
@@ -21,13 +22,15 @@ type conn struct {
 	addr  string
 	owner *connSet
 
-	used  atomic.Int64 // Unix time of the last use in nanoseconds, or given up
+	used  atomic.Int64 // when it was last used, by clock, or given up
 	busy  atomic.Int32 // reads and writes under way
 	out   atomic.Bool  // taken out of the pool, and nothing read since
 	read  atomic.Bool  // something was read
 	close sync.Once
 
-	refused atomic.Pointer[dialError] // why the server does not take the connection
+	ended  atomic.Pointer[error] // why nothing of it is read or written any more
+	writes atomic.Int32          // 2 when there were more
+	guard  resp.Guard            // of who reads
 
 	// settle tells the dialer, once, that the server has answered, or what kept it
 	// from doing so; with neither that nobody knows. It may be nil.
@@ -52,7 +55,7 @@ const givenUp = -1
 func (c *conn) touch() {
 	for {
 		used := c.used.Load()
-		if used == givenUp || c.used.CompareAndSwap(used, time.Now().UnixNano()) {
+		if used == givenUp || c.used.CompareAndSwap(used, clock()) {
 			return
 		}
 	}
@@ -63,7 +66,7 @@ func (c *conn) touch() {
 // which refuses one that was given up: either it is used, or it is closed.
 func (c *conn) closeIdleSince(since time.Time) {
 	used := c.used.Load()
-	if c.busy.Load() == 0 && !c.out.Load() && used <= since.UnixNano() && c.used.CompareAndSwap(used, givenUp) {
+	if c.busy.Load() == 0 && !c.out.Load() && used <= clockAt(since) && c.used.CompareAndSwap(used, givenUp) {
 		_ = c.Close()
 	}
 }
@@ -71,37 +74,29 @@ func (c *conn) closeIdleSince(since time.Time) {
 func (c *conn) Read(b []byte) (int, error) {
 	c.busy.Add(1)
 	defer c.done()
+	if ended := c.ended.Load(); ended != nil {
+		return 0, *ended
+	}
 	n, err := c.readMinding(b)
 	if n > 0 {
 		c.out.Store(false)
-		if c.read.CompareAndSwap(false, true) {
-			c.welcomed(refusal(b[:n]))
+		first := c.read.CompareAndSwap(false, true)
+		if bad := c.check(b[:n], first); bad != nil {
+			c.ended.Store(&bad)
+			c.settleWith(bad, false)
+			return 0, bad
+		}
+		if first {
+			c.settleWith(nil, true)
 		}
 	}
-	if err := c.orRefused(err); err != nil {
-		return 0, err
-	}
-	return n, nil
+	return n, c.orConnecting(err)
 }
 
-// welcomed notes that the server has said something, for the first time.
-func (c *conn) welcomed(refused *dialError) {
-	if refused == nil {
-		c.settleWith(nil, true)
-		return
-	}
-	c.refused.Store(refused)
-	c.settleWith(refused.cause, false)
-}
-
-// orRefused returns the error of a read or a write, or why the server does not take
-// the connection. As long as it has said nothing, go-redis waits for the reply to its
-// HELLO: no command was sent, whatever has gone wrong.
-func (c *conn) orRefused(err error) error {
-	if refused := c.refused.Load(); refused != nil {
-		return refused
-	}
-	if err == nil || c.read.Load() || c.context() != nil && c.context().Err() != nil {
+// orConnecting returns the error of a read or a write: as long as nothing but HELLO was
+// written, one of connecting. No command was sent, whatever has gone wrong.
+func (c *conn) orConnecting(err error) error {
+	if err == nil || c.writes.Load() != 1 || c.context() != nil && c.context().Err() != nil {
 		return err
 	}
 	c.settleWith(err, false)
@@ -113,6 +108,30 @@ func (c *conn) settleWith(err error, answered bool) {
 		c.settled.Do(func() { c.settle(err, answered) })
 	}
 }
+
+// check looks at what the server says, before go-redis does, which trusts it. What it
+// says first is the reply to HELLO, and as long as nothing else was written an
+// error of it is one of connecting.
+func (c *conn) check(b []byte, first bool) error {
+	if first {
+		if refused := refusal(b); refused != nil {
+			return refused
+		}
+	}
+	err := c.guard.Check(b)
+	if c.writes.Load() > 1 {
+		return err
+	}
+	if err == nil && c.guard.Replies() > 1 { // go-redis would take it for that to the next command
+		err = errUnasked
+	}
+	if err == nil {
+		return nil
+	}
+	return &dialError{err}
+}
+
+var errUnasked = errors.New("the server sends more than the reply to HELLO: is this Redis?")
 
 // readMinding reads, until the context ends.
 func (c *conn) readMinding(b []byte) (int, error) {
@@ -173,8 +192,14 @@ func refusal(first []byte) *dialError {
 func (c *conn) Write(b []byte) (int, error) {
 	c.busy.Add(1)
 	defer c.done()
+	if ended := c.ended.Load(); ended != nil {
+		return 0, *ended
+	}
+	if c.writes.Load() < 2 {
+		c.writes.Add(1)
+	}
 	n, err := c.writeMinding(b)
-	return n, c.orRefused(err)
+	return n, c.orConnecting(err)
 }
 
 // writeMinding writes, until the context ends.
@@ -213,7 +238,7 @@ func (c *conn) done() {
 func (c *conn) SetDeadline(t time.Time) error {
 	if timeout := c.owner.timeout; timeout > 0 {
 		since := time.Now().Add(-timeout)
-		if c.used.Load() <= since.UnixNano() && c.owner.spares(c.addr) {
+		if c.used.Load() <= clockAt(since) && c.owner.spares(c.addr) {
 			c.closeIdleSince(since)
 		}
 	}

@@ -53,7 +53,7 @@ func TestConnMindsContextWhileReading(t *testing.T) {
 		require.NoError(t, c.SetReadDeadline(mark))
 		go func() {
 			for {
-				if _, err := far.Write([]byte("x")); err != nil {
+				if _, err := far.Write([]byte("+")); err != nil {
 					return
 				}
 			}
@@ -73,7 +73,7 @@ func TestConnObeysGoRedis(t *testing.T) {
 	conns := connSet{readTimeout: time.Hour}
 	c := conns.track("h:1", near, near, nil)
 	require.NoError(t, c.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
-	go func() { _, _ = far.Write([]byte("x")) }()
+	go func() { _, _ = far.Write([]byte("+")) }()
 	_, err := c.Read(make([]byte, 1))
 	require.NoError(t, err)
 	soon(t, func() {

@@ -114,6 +114,10 @@
 // context.Canceled or context.DeadlineExceeded, all for errors.Is and errors.As.
 // No error and no log line holds a password, a key or a value.
 //
+// What a server sends is checked before it is read: what breaks the protocol, or
+// announces more than 512 MiB in one string or 1048576 elements in one reply, is an
+// error of the connection.
+//
 // # Logging
 //
 // The library prints nothing. It logs to the logger given [WithLogger]:

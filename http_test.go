@@ -313,7 +313,7 @@ func TestHandlerErrors(t *testing.T) {
 	resp, body = post("store", get)
 	assertRefused(t, resp, body, 503, codeInvoke)
 
-	for name, status := range map[string]int{"closed": 503, "down": 503, "busy": 503, "tokenless": 503, "undialable": 503, "late": 504, "canceled": 504, "other": 500, "unavailable": 502, "strange": 502} {
+	for name, status := range map[string]int{"closed": 503, "down": 503, "busy": 503, "tokenless": 503, "undialable": 503, "late": 504, "canceled": 504, "other": 500, "unavailable": 502, "strange": 503} {
 		resp, body = post(name, get)
 		assertRefused(t, resp, body, status, codeInvoke)
 	}

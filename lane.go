@@ -49,8 +49,11 @@ func newLane(client *redis.Client, lanes *lanes) *lane {
 
 var clockStart = time.Now()
 
-// clock is the lanes' clock: nanoseconds since something.
+// clock returns the time by a clock that nobody sets: nanoseconds since something.
 func clock() int64 { return int64(time.Since(clockStart)) }
+
+// clockAt returns what clock was or will be then, if time.Now was where that comes from.
+func clockAt(t time.Time) int64 { return int64(t.Sub(clockStart)) }
 
 // enter takes a round trip for a call that goes directly, or answers false when
 // the call has to wait. After true comes leave, with when it began.

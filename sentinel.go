@@ -12,6 +12,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/redisbinding/redisbinding/internal/resp"
 )
 
 // sentinels finds the primary by asking the sentinels, and follows it when it
@@ -40,6 +42,10 @@ const switchMaster = "+switch-master"
 // checkInterval is how long a subscription may be silent before the sentinel is
 // asked for a sign of life, and how long to wait for that.
 const checkInterval = 3 * time.Second
+
+// mostSentinels is how many are asked at the same time: those that sentinels name are
+// not added to more. Sentinels are few.
+const mostSentinels = 64
 
 // resubscribePause is how long to wait before another sentinel is subscribed to.
 const resubscribePause = 200 * time.Millisecond
@@ -165,7 +171,7 @@ func (s *sentinels) subscribe(ctx context.Context, addr string) {
 	defer sentinel.Close()
 	subscription := sentinel.Subscribe(ctx, switchMaster)
 	defer subscription.Close()
-	if _, err := subscription.ReceiveTimeout(ctx, checkInterval); err != nil {
+	if _, err := resp.Receive(ctx, subscription, checkInterval); err != nil {
 		return
 	}
 	s.learn(ctx, sentinel)
@@ -174,7 +180,7 @@ func (s *sentinels) subscribe(ctx context.Context, addr string) {
 		s.moved(primary)
 	}
 	for silent := false; ; {
-		event, err := subscription.ReceiveTimeout(ctx, checkInterval)
+		event, err := resp.Receive(ctx, subscription, checkInterval)
 		switch {
 		case isTimeout(err) && !silent:
 			silent = true
@@ -203,12 +209,18 @@ func (s *sentinels) read(payload string) {
 // redisHost are gone.
 func (s *sentinels) learn(ctx context.Context, sentinel *redis.SentinelClient) {
 	others, err := sentinel.Sentinels(ctx, s.name).Result()
-	if err != nil {
-		return // those of redisHost will have to do
+	if err == nil { // or those of redisHost will have to do
+		s.add(others)
 	}
+}
+
+func (s *sentinels) add(others []map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, other := range others {
+		if len(s.addrs) >= mostSentinels {
+			return
+		}
 		if other["ip"] == "" || other["port"] == "" {
 			continue
 		}

@@ -92,6 +92,14 @@
 // it is not known whether a write was carried out. No error and no log line holds a
 // password, a key of the cache or a value.
 //
+// # Servers that are none
+//
+// On the connections of [Open] everything that a server or a sentinel sends is checked
+// before go-redis, which trusts it, reads it: what breaks the protocol, or announces
+// more than 512 MiB in one string or 1048576 elements in one reply, is an error of the
+// connection, and neither a panic nor memory without bound. A client that was given to
+// [New] is as it is: there a hostile server can end the process.
+//
 // # Telemetry
 //
 // With [WithTracerProvider] and [WithMeterProvider] the cache records spans and metrics. For

@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/redisbinding/redisbinding/internal/redact"
+	"github.com/redisbinding/redisbinding/internal/resp"
 )
 
 // Open returns the cache that the configuration describes under a name, by the rules
@@ -57,6 +58,7 @@ func Open(ctx context.Context, name string, opts ...Option) (*Cache, error) {
 	for _, configure := range o.configureRedis {
 		configure(at)
 	}
+	at.Dialer = guarding(at)
 	if len(at.Addrs) == 0 {
 		return nil, &ConfigurationError{Path: connectionStrings + ":" + name, Reason: noEndpoint(name)}
 	}
@@ -164,7 +166,9 @@ func newCluster(o *redis.UniversalOptions) redis.UniversalClient {
 	// The routing policies need COMMAND, which a plain user may not run, and what is
 	// sent has one key.
 	cluster.DisableRoutingPolicies = true
-	return redis.NewClusterClient(cluster)
+	client := redis.NewClusterClient(cluster)
+	resp.LimitNodes(client)
+	return client
 }
 
 // server is what a server has said about itself.

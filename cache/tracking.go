@@ -14,6 +14,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/redisbinding/redisbinding/internal/resp"
 )
 
 // LocalLag is how long a change may go unnoticed by [WithLocal] when the connection
@@ -188,6 +190,9 @@ func primariesOfCluster(ctx context.Context, client *redis.ClusterClient) (map[s
 	}
 	for line := range strings.Lines(nodes) {
 		if addr := emptyPrimary(line); addr != "" {
+			if len(primaries) >= resp.MaxNodes {
+				return nil, errors.New("the cluster has too many primaries")
+			}
 			options := *one.Options()
 			options.Addr = addr
 			primaries[addr] = primary{options: &options}
@@ -247,9 +252,9 @@ func (t *tracker) listen(ctx context.Context, server primary, telling chan<- str
 	defer changes.Close()
 	defer context.AfterFunc(ctx, func() { _ = changes.Close() })() // Receive minds no cancellation
 
-	asked := false
+	asked, told := false, false
 	for {
-		message, err := changes.ReceiveTimeout(ctx, trackingCheck)
+		message, err := resp.Receive(ctx, changes, trackingCheck)
 		var network net.Error
 		switch {
 		case err != nil && !asked && errors.As(err, &network) && network.Timeout():
@@ -263,7 +268,10 @@ func (t *tracker) listen(ctx context.Context, server primary, telling chan<- str
 		}
 		switch message := message.(type) {
 		case *redis.Subscription:
-			telling <- struct{}{}
+			if !told { // there is room for one of each server
+				telling <- struct{}{}
+				told = true
+			}
 		case *redis.Message:
 			if len(message.PayloadSlice) == 0 {
 				return errFlushed

@@ -1,0 +1,304 @@
+// Package resp checks what a server sends before go-redis reads it. go-redis trusts
+// it: it makes a slice as long as a header says, reads a line until it ends, and calls
+// itself for each level of a reply, so that a few bytes of a broken or hostile server
+// end the process, and nothing can recover from that.
+//
+// Replies within the bounds still cost what they say: go-redis makes room for
+// [MaxBulk] bytes as soon as a header announces them, and for [MaxElements] elements
+// (up to some 100 MB), on each connection.
+package resp
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+)
+
+// What a reply may be at most. No reply to what this library sends comes near.
+const (
+	// MaxBulk is the longest bulk string, in bytes: the longest that Redis takes
+	// unless its proto-max-bulk-len says otherwise.
+	MaxBulk = 512 << 20
+	// MaxReply is how many bytes all bulk strings of one reply may have.
+	MaxReply = 1 << 30
+	// MaxLine is the longest status or error, in bytes. Redis cuts what it repeats of a
+	// command short in them.
+	MaxLine = 64 << 10
+	// MaxNumber is the longest line of any other kind. A double has 330 digits at most.
+	MaxNumber = 1 << 10
+	// MaxElements is how many elements one reply may have, on all its levels. The
+	// largest reply is CLUSTER SLOTS: some 400,000 for 16384 ranges with two replicas
+	// each. The changes that a server tells of are as many keys as one of its
+	// turns has changed; should they ever be more, the connection ends, and its user
+	// drops what it keeps, as it has to when it has missed changes.
+	MaxElements = 1 << 20
+	// MaxDepth is how many levels a reply may have. HELLO and CLUSTER SLOTS have 4.
+	MaxDepth = 16
+)
+
+// Error says how a server has broken the protocol. It holds nothing of a value.
+type Error struct{ reason string }
+
+func (e *Error) Error() string {
+	return "the server broke Redis's protocol with " + e.reason + ": is this Redis?"
+}
+
+// Guard follows the replies on one connection. The zero value is ready. It is used by
+// one goroutine at a time.
+type Guard struct {
+	state   state
+	kind    byte // of the reply, or element, that is under way
+	last    byte // what came last of a line
+	push    bool // the reply is a push message
+	minus   bool // what follows is of a length
+	cr      bool
+	digits  int
+	length  int
+	line    int // how long it is so far
+	body    int // how many bytes of a bulk string are to come, with its end
+	size    int // of all bulk strings of the reply
+	total   int // elements of the reply
+	depth   int
+	left    [MaxDepth]int // elements to come, by level
+	maps    uint          // bits: which levels are maps
+	replies int
+	err     error
+}
+
+type state uint8
+
+const (
+	atStart  state = iota // of a reply or an element
+	inLine                // whose text is go-redis's affair
+	inLength              // of a bulk string, or of an aggregate
+	inBody                // of a bulk string
+)
+
+// Replies returns how many replies are complete, push messages not counted.
+func (g *Guard) Replies() int { return g.replies }
+
+// Between says whether nothing of a reply is under way.
+func (g *Guard) Between() bool { return g.state == atStart && g.depth == 0 }
+
+// Check follows the bytes that have come. After an error, an [*Error], it returns
+// that for ever: nothing of the bytes is to be read any more.
+func (g *Guard) Check(b []byte) error {
+	for len(b) > 0 && g.err == nil {
+		switch g.state {
+		case atStart:
+			g.start(b[0])
+			b = b[1:]
+		case inLine:
+			b = g.readLine(b)
+		case inLength:
+			b = g.readLength(b)
+		case inBody:
+			b = g.readBody(b)
+		}
+	}
+	return g.err
+}
+
+func (g *Guard) refuse(reason string) { g.err = &Error{reason} }
+
+// start begins a reply, or an element of one.
+func (g *Guard) start(kind byte) {
+	g.kind = kind
+	switch kind {
+	case '$', '*', '%', '~', '=':
+		g.startLength()
+	case '+', ':', '#', ',', '(':
+		g.startLine()
+	case '_':
+		g.null()
+		g.startLine()
+	case '-', '!':
+		switch {
+		case g.depth > 0:
+			// Nobody answers so, and go-redis may take one for the end of the whole reply,
+			// and what follows for the next.
+			g.refuse("an error inside of a reply")
+		case kind == '-':
+			g.startLine()
+		default:
+			g.startLength()
+		}
+	case '>':
+		if g.depth > 0 {
+			g.refuse("a push message inside of a reply")
+		}
+		g.push = true
+		g.startLength()
+	case '|': // go-redis would call itself for each
+		g.refuse("attributes, which nobody has asked for")
+	default:
+		g.refuse("a reply of the type " + strconv.QuoteToASCII(string([]byte{kind})))
+	}
+}
+
+func (g *Guard) startLine() { g.state, g.line, g.last = inLine, 1, 0 }
+
+func (g *Guard) startLength() {
+	g.state, g.length, g.digits, g.minus, g.cr = inLength, 0, 0, false, false
+}
+
+// null looks at a nil inside of a reply.
+func (g *Guard) null() {
+	if g.depth == 0 {
+		return
+	}
+	level := g.depth - 1
+	switch {
+	// go-redis would take these for the end of the whole reply: of the first, to HELLO, any.
+	case g.maps&(1<<level) != 0 && g.left[level]%2 == 0:
+		g.refuse("a map that has nil for a key")
+	case g.replies == 0 && !g.push:
+		g.refuse("nil inside of the first reply")
+	}
+}
+
+// readLine goes on to the end of a line and returns what comes after it.
+func (g *Guard) readLine(b []byte) []byte {
+	end := bytes.IndexByte(b, '\n')
+	size := end + 1
+	if end < 0 {
+		size = len(b)
+	}
+	most := MaxLine
+	if g.kind != '+' && g.kind != '-' {
+		most = MaxNumber
+	}
+	if g.line += size; g.line > most {
+		g.refuse(fmt.Sprintf("a line of more than %d bytes", most))
+		return nil
+	}
+	if end > 0 {
+		g.last = b[end-1]
+	}
+	switch {
+	case end < 0:
+		g.last = b[size-1]
+	case g.last != '\r':
+		g.refuse("a line that does not end as it must")
+	default:
+		g.done()
+	}
+	return b[size:]
+}
+
+// readLength goes on to the end of a length and returns what comes after it.
+func (g *Guard) readLength(b []byte) []byte {
+	const mostDigits = 9 // which an int of 32 bits holds, and twice that
+	for i, c := range b {
+		switch {
+		case c >= '0' && c <= '9' && !g.cr && g.digits < mostDigits:
+			g.digits++
+			g.length = g.length*10 + int(c-'0')
+		case c == '\r' && g.digits > 0 && !g.cr:
+			g.cr = true
+		case c == '\n' && g.cr:
+			g.header()
+			return b[i+1:]
+		case c == '-' && g.digits == 0 && !g.minus:
+			g.minus = true
+		case c >= '0' && c <= '9' && !g.cr:
+			g.refuse(fmt.Sprintf("a length of more than %d digits", mostDigits))
+			return nil
+		default:
+			g.refuse("a length that is no number")
+			return nil
+		}
+	}
+	return nil
+}
+
+// header is what a length is for.
+func (g *Guard) header() {
+	switch {
+	case g.minus && (g.length != 1 || g.kind != '$' && g.kind != '*'):
+		g.refuse("a length below 0")
+	case g.minus:
+		g.null()
+		g.done()
+	case g.kind == '$' || g.kind == '=' || g.kind == '!':
+		g.bulk()
+	default:
+		g.aggregate()
+	}
+}
+
+func (g *Guard) bulk() {
+	if g.length > MaxBulk {
+		g.refuse(fmt.Sprintf("a string of %d bytes, where %d are the most", g.length, MaxBulk))
+		return
+	}
+	if g.size += g.length; g.size > MaxReply {
+		g.refuse(fmt.Sprintf("a reply of more than %d bytes", MaxReply))
+		return
+	}
+	g.state, g.body = inBody, g.length+len("\r\n")
+}
+
+func (g *Guard) aggregate() {
+	n := g.length
+	if g.kind == '%' {
+		n *= 2
+	}
+	switch g.total += n; {
+	case g.total > MaxElements:
+		g.refuse(fmt.Sprintf("a reply of more than %d elements", MaxElements))
+	case n == 0 && g.kind == '>':
+		g.refuse("an empty push message")
+	case n == 0:
+		g.done()
+	case g.depth == MaxDepth:
+		g.refuse(fmt.Sprintf("a reply of more than %d levels", MaxDepth))
+	default:
+		g.left[g.depth] = n
+		g.maps &^= 1 << g.depth
+		if g.kind == '%' {
+			g.maps |= 1 << g.depth
+		}
+		g.depth++
+		g.state = atStart
+	}
+}
+
+// readBody goes on in a bulk string and returns what comes after it.
+func (g *Guard) readBody(b []byte) []byte {
+	const end = "\r\n"
+	if skip := min(g.body-len(end), len(b)); skip > 0 {
+		g.body -= skip
+		b = b[skip:]
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	if b[0] != end[len(end)-g.body] {
+		g.refuse("a string that does not end where it must")
+		return nil
+	}
+	if g.body--; g.body == 0 {
+		g.done()
+	}
+	return b[1:]
+}
+
+// done ends an element, or a reply.
+func (g *Guard) done() {
+	if g.err != nil {
+		return
+	}
+	g.state = atStart
+	for g.depth > 0 {
+		level := g.depth - 1
+		if g.left[level]--; g.left[level] > 0 {
+			return
+		}
+		g.depth = level
+	}
+	if !g.push {
+		g.replies++
+	}
+	g.push, g.size, g.total = false, 0, 0
+}

@@ -1,0 +1,267 @@
+package resp
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// accepted are whole replies.
+var accepted = []string{
+	"+OK\r\n", "+\r\n", "-ERR no\r\n", ":-12\r\n", "_\r\n", ",1.5e300\r\n", "#t\r\n", "(123456789012345678901234567890\r\n",
+	"$0\r\n\r\n", "$5\r\nhe\r\no\r\n", "$-1\r\n", "$10\r\n\r\n$-1\r\n|0\r\r\n", "=8\r\ntxt:text\r\n", "!5\r\nERR x\r\n",
+	"*0\r\n", "*-1\r\n", "*2\r\n$1\r\na\r\n:1\r\n", "~1\r\n+a\r\n", "%0\r\n", "%1\r\n+a\r\n*1\r\n:1\r\n", "*1\r\n%1\r\n+a\r\n:1\r\n",
+	">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n_\r\n",
+	strings.Repeat("*1\r\n", MaxDepth) + ":1\r\n",
+	"+" + strings.Repeat("x", MaxLine-3) + "\r\n", "," + strings.Repeat("1", MaxNumber-3) + "\r\n",
+	"*3\r\n$10\r\ninvalidate\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n*0\r\n",
+	"%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nmodules\r\n*0\r\n",
+}
+
+// refused are replies, and why they are not let through.
+var refused = []struct{ reply, reason string }{
+	{"$536870913\r\n", "a string of 536870913 bytes, where 536870912 are the most"},
+	{"!536870913\r\n", "a string of 536870913 bytes, where 536870912 are the most"},
+	{"=536870913\r\n", "a string of 536870913 bytes, where 536870912 are the most"},
+	{"$9999999999999\r\n", "a length of more than 9 digits"},
+	{"$\r\n", "a length that is no number"},
+	{"$-\r\n", "a length that is no number"},
+	{"$--1\r\n", "a length that is no number"},
+	{"$1-\r\n", "a length that is no number"},
+	{"$+1\r\n", "a length that is no number"},
+	{"$1\n", "a length that is no number"},
+	{"$1\r1\n", "a length that is no number"},
+	{"$1\r\r\n", "a length that is no number"},
+	{"$?\r\n", "a length that is no number"},
+	{"*?\r\n", "a length that is no number"},
+	{"*s3cret", "a length that is no number"},
+	{"$-2\r\n", "a length below 0"},
+	{"$-0\r\n", "a length below 0"},
+	{"*-2\r\n", "a length below 0"},
+	{"%-1\r\n", "a length below 0"},
+	{"~-1\r\n", "a length below 0"},
+	{">-1\r\n", "a length below 0"},
+	{"!-1\r\n", "a length below 0"},
+	{"=-1\r\n", "a length below 0"},
+	{"$1\r\nab\r\n", "a string that does not end where it must"},
+	{"$1\r\na\rb", "a string that does not end where it must"},
+	{"$0\r\n\n", "a string that does not end where it must"},
+	{"+OK\n", "a line that does not end as it must"},
+	{"+\n", "a line that does not end as it must"},
+	{"_\n", "a line that does not end as it must"},
+	{"+" + strings.Repeat("x", MaxLine-2) + "\r\n", "a line of more than 65536 bytes"},
+	{"-" + strings.Repeat("x", MaxLine), "a line of more than 65536 bytes"},
+	{":" + strings.Repeat("1", MaxNumber-2) + "\r\n", "a line of more than 1024 bytes"},
+	{"#" + strings.Repeat("t", MaxNumber), "a line of more than 1024 bytes"},
+	{"*1048577\r\n", "a reply of more than 1048576 elements"},
+	{"~1048577\r\n", "a reply of more than 1048576 elements"},
+	{">1048577\r\n", "a reply of more than 1048576 elements"},
+	{"%524289\r\n", "a reply of more than 1048576 elements"},
+	{"*2\r\n*1048574\r\n", ""}, // not yet
+	{"*2\r\n*1048575\r\n", "a reply of more than 1048576 elements"},
+	{"*2\r\n*0\r\n%524288\r\n", "a reply of more than 1048576 elements"},
+	{strings.Repeat("*1\r\n", MaxDepth) + "*1\r\n", "a reply of more than 16 levels"},
+	{strings.Repeat("%1\r\n+a\r\n", MaxDepth) + "*1\r\n", "a reply of more than 16 levels"},
+	{"|1\r\n+a\r\n+b\r\n+OK\r\n", "attributes, which nobody has asked for"},
+	{"|0\r\n", "attributes, which nobody has asked for"},
+	{"*1\r\n|0\r\n", "attributes, which nobody has asked for"},
+	{">0\r\n", "an empty push message"},
+	{"*1\r\n>1\r\n", "a push message inside of a reply"},
+	{"*1\r\n-ERR\r\n", "an error inside of a reply"},
+	{"*2\r\n+a\r\n!3\r\nERR\r\n", "an error inside of a reply"},
+	{"+OK\r\n%1\r\n_\r\n+a\r\n", "a map that has nil for a key"},
+	{"+OK\r\n%2\r\n+a\r\n$-1\r\n*-1\r\n+a\r\n", "a map that has nil for a key"},
+	{"+OK\r\n*1\r\n%1\r\n$-1\r\n+a\r\n", "a map that has nil for a key"},
+	{"%1\r\n+a\r\n$-1\r\n", "nil inside of the first reply"},
+	{"*1\r\n_\r\n", "nil inside of the first reply"},
+	{"*1\r\n*-1\r\n", "nil inside of the first reply"},
+	{"HTTP/1.1 400 Bad Request\r\n", `a reply of the type "H"`},
+	{"\x15\x03\x01\x00\x02\x02\x46", `a reply of the type "\x15"`},
+	{"\r\n", `a reply of the type "\r"`},
+	{";4\r\n", `a reply of the type ";"`},
+	{".\r\n", `a reply of the type "."`},
+}
+
+func TestAccepted(t *testing.T) {
+	for _, reply := range accepted {
+		var g Guard
+		assert.NoError(t, g.Check([]byte(reply)), "%.60q", reply)
+		assert.True(t, g.Between(), "%.60q", reply)
+		want := 1
+		if reply[0] == '>' {
+			want = 0
+		}
+		assert.Equal(t, want, g.Replies(), "%.60q", reply)
+		assert.NoError(t, g.Check([]byte("+first\r\n"+reply+reply)), "%.60q", reply)
+		assert.Equal(t, 3*want+1, g.Replies(), "%.60q", reply)
+		assert.NoError(t, g.Check([]byte(reply[:len(reply)-1])))
+		assert.False(t, g.Between(), "%.60q", reply)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for _, test := range refused {
+		var g Guard
+		err := g.Check([]byte(test.reply))
+		if test.reason == "" {
+			assert.NoError(t, err, "%.60q", test.reply)
+			continue
+		}
+		assert.EqualError(t, err, "the server broke Redis's protocol with "+test.reason+": is this Redis?", "%.60q", test.reply)
+		assert.Equal(t, err, g.Check([]byte("+OK\r\n")), "it stays refused")
+		assert.Equal(t, err, g.Check(nil))
+	}
+}
+
+// What is nil may be so in any reply but the first.
+func TestNil(t *testing.T) {
+	var g Guard
+	assert.NoError(t, g.Check([]byte("_\r\n*3\r\n_\r\n$-1\r\n*-1\r\n%1\r\n+a\r\n_\r\n")))
+	g = Guard{}
+	assert.NoError(t, g.Check([]byte(">1\r\n_\r\n")), "of a push message")
+	assert.ErrorContains(t, g.Check([]byte("*1\r\n_\r\n")), "first reply")
+}
+
+// All that is counted is counted anew for the next reply.
+func TestCountsAnew(t *testing.T) {
+	var g Guard
+	for range 3 {
+		require.NoError(t, g.Check([]byte("*1000000\r\n")))
+		for range 1000 {
+			require.NoError(t, g.Check([]byte(strings.Repeat(":1\r\n", 1000))))
+		}
+		require.True(t, g.Between())
+	}
+	mib := make([]byte, 1<<20)
+	for range 3 {
+		for range 2 { // twice the longest string is the longest reply
+			require.NoError(t, g.Check([]byte("$536870912\r\n")))
+			for range 512 {
+				require.NoError(t, g.Check(mib))
+			}
+			require.NoError(t, g.Check([]byte("\r\n")))
+		}
+	}
+	require.NoError(t, g.Check([]byte("*3\r\n")))
+	for range 2 {
+		require.NoError(t, g.Check([]byte("$536870912\r\n")))
+		for range 512 {
+			require.NoError(t, g.Check(mib))
+		}
+		require.NoError(t, g.Check([]byte("\r\n")))
+	}
+	assert.ErrorContains(t, g.Check([]byte("$1\r\n")), "a reply of more than 1073741824 bytes")
+}
+
+// FuzzGuard: how the bytes come makes no difference, and what is accepted is within the
+// bounds, counted in another way.
+func FuzzGuard(f *testing.F) {
+	add := func(reply string, step uint8) {
+		if len(reply) < 1<<10 { // long ones are slow
+			f.Add([]byte(reply), step)
+		}
+	}
+	for _, reply := range accepted {
+		add(reply, 1)
+	}
+	for _, test := range refused {
+		add(test.reply, 3)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, step uint8) {
+		var whole, split Guard
+		err := whole.Check(b)
+		size := int(step)%7 + 1
+		var errSplit error
+		for rest := b; len(rest) > 0; rest = rest[min(size, len(rest)):] {
+			if errSplit = split.Check(rest[:min(size, len(rest))]); errSplit != nil {
+				break
+			}
+		}
+		require.Equal(t, fmt.Sprint(err), fmt.Sprint(errSplit))
+		if err != nil {
+			require.Equal(t, err, whole.Check([]byte("+OK\r\n")))
+			require.Less(t, len(err.Error()), 120)
+			return
+		}
+		require.Equal(t, whole, split)
+		replies := whole.Replies()
+		rest := b
+		for len(rest) > 0 {
+			n, ok := skip(rest, 0)
+			if !ok {
+				break
+			}
+			if rest[0] != '>' {
+				replies--
+			}
+			rest = rest[n:]
+		}
+		require.Zero(t, replies, "it counts other replies")
+		require.Equal(t, len(rest) == 0, whole.Between())
+	})
+}
+
+// skip returns how long the first reply in b is, and false when it is not complete. It
+// takes for granted what the guard has to see to.
+func skip(b []byte, depth int) (n int, ok bool) {
+	if depth > MaxDepth {
+		panic("too deep")
+	}
+	header, _, ok := bytes.Cut(b, []byte("\r\n"))
+	line := string(header)
+	if !ok {
+		return 0, false
+	}
+	n = len(line) + 2
+	var length int
+	if strings.ContainsRune("$=!*~%>", rune(b[0])) {
+		var err error
+		if length, err = strconv.Atoi(line[1:]); err != nil || length > MaxBulk {
+			panic(line)
+		}
+	}
+	switch b[0] {
+	case '%':
+		length *= 2
+	case '$', '=', '!':
+		if length < 0 {
+			return n, true
+		}
+		n += length + 2
+		return n, n <= len(b)
+	}
+	for range length {
+		size, ok := skip(b[min(n, len(b)):], depth+1)
+		if n += size; !ok {
+			return n, false
+		}
+	}
+	return n, true
+}
+
+func BenchmarkGuard(b *testing.B) {
+	for _, test := range []struct{ name, reply string }{
+		{"status", "+OK\r\n"},
+		{"string-5", "$5\r\nhello\r\n"},
+		{"string-1k", "$1024\r\n" + strings.Repeat("x", 1024) + "\r\n"},
+		{"string-32k", "$32000\r\n" + strings.Repeat("x", 32000) + "\r\n"},
+		{"array-4", "*4\r\n$2\r\n-1\r\n$2\r\n-1\r\n$5\r\nvalue\r\n$-1\r\n"},
+	} {
+		b.Run(test.name, func(b *testing.B) {
+			var g Guard
+			reply := []byte(test.reply)
+			_ = g.Check([]byte("+first\r\n"))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := g.Check(reply); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

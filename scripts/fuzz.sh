@@ -1,0 +1,29 @@
+#!/bin/sh
+# Runs every fuzz target of the module for FUZZTIME (1m), two at a time. What a target
+# prints is shown when it is done, and only when it has failed.
+#
+#	fuzz.sh                   all targets
+#	fuzz.sh package target    one
+set -eu
+
+: "${GO:=go}" "${FUZZTIME:=1m}"
+export GO FUZZTIME
+
+if [ $# -eq 2 ]; then
+	# One worker each, for two at a time. Those that talk to servers never cover quite the
+	# same twice, and would spend their minute on making inputs smaller.
+	if out=$($GO test -run '^$' -fuzz "^$2\$" -fuzztime "$FUZZTIME" -fuzzminimizetime 10x -parallel 1 "$1" 2>&1); then
+		echo "ok    $1 $2"
+	else
+		printf 'FAIL  %s %s\n%s\n' "$1" "$2" "$out"
+		exit 1
+	fi
+	exit
+fi
+
+$GO list -f '{{.ImportPath}} {{.Dir}} {{join .TestGoFiles " "}} {{join .XTestGoFiles " "}}' ./... |
+	while read -r package dir files; do
+		for file in $files; do
+			sed -n "s|^func \(Fuzz[A-Za-z0-9_]*\)(.*|$package \1|p" "$dir/$file"
+		done
+	done | xargs -P 2 -n 2 sh "$0"
