@@ -39,7 +39,7 @@ lint: ## gofmt, go mod tidy, and golangci-lint on all modules
 	@GOBIN=$(BIN) GOFLAGS= $(GO) install $(GOLANGCI_LINT)
 	@set -e; for m in $(MODULES); do (cd $$m && $(BIN)/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
 
-TEST_ONLY = testing$$|miniredis|testify|goleak|otel/sdk|internal/(redistest|entratest)
+TEST_ONLY = testing$$|miniredis|testify|goleak|otel/sdk|internal/(redistest|entratest|secrettest|history)|porcupine
 .PHONY: deps-check
 deps-check: ## no test library in what users import, no gRPC beside the adapter, nothing of the cache in the root
 	@! $(GO) list -deps . | grep -E '$(TEST_ONLY)|google.golang.org/grpc|dapr/dapr|otter|hujson|moby|gopsutil|flock'

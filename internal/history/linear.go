@@ -81,6 +81,7 @@ func checkOrder(calls []*Call) error {
 		return nil
 	case porcupine.Unknown:
 		return fmt.Errorf("whether there is an order of the calls was not found out within %v", decideWithin)
+	case porcupine.Illegal:
 	}
 	return errors.New("there is no order of the calls in which all get what they got")
 }

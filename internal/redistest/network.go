@@ -93,18 +93,18 @@ func (f faulty) reply(data []byte) int {
 func (faulty) closed() {}
 
 func happens(chance float64) bool {
-	return chance > 0 && rand.Float64() < chance //nolint:gosec // chance, not secrecy
+	return chance > 0 && rand.Float64() < chance
 }
 
 func corrupt(data []byte, chance float64) {
 	if happens(chance) {
-		data[rand.IntN(len(data))] ^= byte(1 + rand.IntN(255)) //nolint:gosec // likewise
+		data[rand.IntN(len(data))] ^= byte(1 + rand.IntN(255))
 	}
 }
 
 func truncated(data []byte, chance float64) int {
 	if happens(chance) {
-		return rand.IntN(len(data)) //nolint:gosec // likewise
+		return rand.IntN(len(data))
 	}
 	return len(data)
 }

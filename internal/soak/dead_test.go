@@ -55,6 +55,7 @@ func testManyCallersOfADeadServer(t *testing.T) {
 			all.Wait()
 			attempts := float64(network.Connections()-attempted) / time.Since(began).Seconds()
 			assert.Less(t, most, before+many+500, "goroutines, with one for each caller")
+			assert.Less(t, attempts, 200.0, "attempts to connect a second")
 
 			network.Dark(false)
 			_, err = binding.Invoke(t.Context(), &redisbinding.InvokeRequest{

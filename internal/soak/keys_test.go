@@ -73,6 +73,7 @@ func (g *group) done(k *key, outcome history.Outcome) {
 		g.lastSuccess = now
 	case history.Unknown:
 		k.unknowns++
+	case history.Failed:
 	}
 	old := g.surplus()
 	g.mu.Unlock()

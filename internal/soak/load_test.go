@@ -90,7 +90,7 @@ func (l *load) run(ctx context.Context, seen *tally) {
 				c.call(seen)
 				select {
 				case <-ctx.Done():
-				case <-time.After(l.pause/2 + rand.N(l.pause)): //nolint:gosec // chance, not secrecy
+				case <-time.After(l.pause/2 + rand.N(l.pause)):
 				}
 			}
 		})
@@ -131,8 +131,8 @@ type request struct {
 // context is that of a call.
 func (l *load) context() (context.Context, context.CancelFunc) {
 	timeout := l.timeout
-	if l.hurry > 0 && rand.IntN(3) == 0 { //nolint:gosec // chance, not secrecy
-		timeout = rand.N(l.hurry) //nolint:gosec // likewise
+	if l.hurry > 0 && rand.IntN(3) == 0 {
+		timeout = rand.N(l.hurry)
 	}
 	return context.WithTimeout(context.Background(), timeout)
 }
@@ -168,8 +168,8 @@ func (c *caller) call(seen *tally) {
 
 // anyOperation returns one, for a value or for a counter.
 func anyOperation() (operation history.Operation, counter bool) {
-	counter = rand.IntN(2) == 0   //nolint:gosec // chance, not secrecy
-	switch n := rand.IntN(100); { //nolint:gosec // likewise
+	counter = rand.IntN(2) == 0
+	switch n := rand.IntN(100); {
 	case n < 40:
 		return history.Get, counter
 	case counter:
@@ -202,6 +202,7 @@ func (c *caller) begin(i int) request {
 	case history.Take:
 		r.Operation = redisbinding.GetOperation
 		r.Metadata["delete"] = "true"
+	case history.Get, history.Delete, history.Increment:
 	}
 	if c.ttl != "" && (operation == history.Create || operation == history.Increment) {
 		r.Metadata["ttlInSeconds"] = c.ttl

@@ -39,6 +39,7 @@ func TestFaults(t *testing.T) {
 		{"Large values", testLargeValues},
 		{"Clock steps", testClockSteps},
 		{"Resources stay level", testResourcesStayLevel},
+		{"Caches are cut", testCachesAreCut},
 		{"Many callers of a dead server", testManyCallersOfADeadServer},
 	} {
 		t.Run(test.name, test.run)

@@ -2,11 +2,14 @@ package soak
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -193,9 +196,7 @@ func testSlotsMove(t *testing.T) {
 			moved := 0
 			repeat(ctx, func() {
 				for _, g := range s.load.groups {
-					slot, err := masters[0].Client().ClusterKeySlot(t.Context(), g.name).Result()
-					require.NoError(t, err)
-					moveSlot(t, masters, slot)
+					moveSlot(t, masters, g.name)
 					moved++
 				}
 			})
@@ -204,19 +205,15 @@ func testSlotsMove(t *testing.T) {
 	}).run(t)
 }
 
-// moveSlot moves a slot from the master that has it to the next one, with its keys.
-func moveSlot(t *testing.T, masters []*redistest.Server, slot int64) {
+// moveSlot moves the slot of a key, which is missing, from the master that has it to the
+// next one, with all keys in it.
+func moveSlot(t *testing.T, masters []*redistest.Server, missing string) {
 	t.Helper()
-	from := -1
-	for i, m := range masters {
-		shards, err := m.Client().ClusterSlots(t.Context()).Result()
-		require.NoError(t, err)
-		for _, shard := range shards {
-			if int64(shard.Start) <= slot && slot <= int64(shard.End) && shard.Nodes[0].Addr == m.Addr {
-				from = i
-			}
-		}
-	}
+	slot, err := masters[0].Client().ClusterKeySlot(t.Context(), missing).Result()
+	require.NoError(t, err)
+	from := slices.IndexFunc(masters, func(m *redistest.Server) bool {
+		return errors.Is(m.Client().Get(t.Context(), missing).Err(), redis.Nil) // and not MOVED
+	})
 	require.GreaterOrEqual(t, from, 0, "nobody has slot %d", slot)
 	source, target := masters[from], masters[(from+1)%len(masters)]
 	sourceID, targetID := source.Do(t, "CLUSTER", "MYID"), target.Do(t, "CLUSTER", "MYID")

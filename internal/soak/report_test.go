@@ -105,6 +105,6 @@ func checkReport(t *testing.T) {
 	document, err := os.ReadFile("../../docs/reliability.md")
 	require.NoError(t, err)
 	for _, row := range results.rows {
-		assert.Contains(t, string(document), "| "+row.name, "run `make soak`")
+		assert.True(t, strings.Contains(string(document), "| "+row.name), "no row %q: run `make soak`", row.name)
 	}
 }

@@ -21,14 +21,13 @@ func value(buf []byte, name string, size int) []byte {
 // nameOf returns the name of a value, or what is wrong with it when it is not, to the
 // last byte, what was written under some name.
 func nameOf(data []byte) string {
-	head, rest, _ := bytes.Cut(data[:min(len(data), 100)], []byte("|"))
-	name, size, _ := strings.Cut(string(head), " ")
-	n, err := strconv.Atoi(size)
-	if err != nil {
-		return string(data[:min(len(data), 100)]) // the digits of a counter, say
+	head, _, whole := bytes.Cut(data[:min(len(data), 100)], []byte("|"))
+	if !whole {
+		return string(head) // the digits of a counter, say
 	}
-	rest = data[len(data)-max(len(data)-len(head)-1, 0):]
-	if len(rest) != max(n-len(head)-1, 0) || !bytes.Equal(rest, filler[:len(rest)]) {
+	name, size, _ := strings.Cut(string(head), " ")
+	rest := data[len(head)+1:]
+	if long, _ := strconv.Atoi(size); len(data) != max(long, len(head)+1) || !bytes.Equal(rest, filler[:len(rest)]) {
 		return fmt.Sprintf("torn %s of %d bytes", name, len(data))
 	}
 	return name
