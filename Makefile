@@ -72,5 +72,5 @@ soak: deps ## break servers and networks, each way for SOAKTIME (30s), and write
 	$(GO) test -count=1 -timeout 90m ./internal/soak -each $(SOAKTIME) -report $(CURDIR)/docs/reliability.md
 
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME (1m), two at a time
+fuzz: ## run every fuzz target for FUZZTIME (1m), four at a time
 	@GO=$(GO) FUZZTIME=$(FUZZTIME) sh scripts/fuzz.sh

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs every fuzz target of the module for FUZZTIME (1m), two at a time. What a target
+# Runs every fuzz target of the module for FUZZTIME (1m), four at a time. What a target
 # prints is shown when it is done, and only when it has failed.
 #
 #	fuzz.sh                   all targets
@@ -10,10 +10,12 @@ set -eu
 export GO FUZZTIME
 
 if [ $# -eq 2 ]; then
-	# One worker each, for two at a time. Those that talk to servers never cover quite the
+	# One worker each, for four at a time. Those that talk to servers never cover quite the
 	# same twice, and would spend their minute on making inputs smaller.
 	if out=$($GO test -run '^$' -fuzz "^$2\$" -fuzztime "$FUZZTIME" -fuzzminimizetime 10x -parallel 1 "$1" 2>&1); then
 		echo "ok    $1 $2"
+	elif ! echo "$out" | grep -q 'Failing input' && echo "$out" | grep -q '^    context deadline exceeded'; then
+		echo "ok    $1 $2" # go test takes the end of its time for a failure when it comes in between two inputs
 	else
 		printf 'FAIL  %s %s\n%s\n' "$1" "$2" "$out"
 		exit 1
@@ -26,4 +28,4 @@ $GO list -f '{{.ImportPath}} {{.Dir}} {{join .TestGoFiles " "}} {{join .XTestGoF
 		for file in $files; do
 			sed -n "s|^func \(Fuzz[A-Za-z0-9_]*\)(.*|$package \1|p" "$dir/$file"
 		done
-	done | xargs -P 2 -n 2 sh "$0"
+	done | xargs -P 4 -n 2 sh "$0"
