@@ -246,7 +246,7 @@ func (c *client) doAll(ctx context.Context, cmds []*call) (broken error) {
 			if err = c.blame(err); err == nil || errors.Is(err, redis.Nil) {
 				continue
 			}
-			cmd.unsure = cmd.unsure || !isNotCarriedOut(err) && isTransport(err)
+			cmd.unsure = cmd.unsure || isUnknown(err)
 			var reply redis.Error
 			if attempt < c.maxRetries && mayRetry(cmd, err) {
 				again = append(again, cmd)

@@ -165,7 +165,7 @@ func (c *client) do(ctx context.Context, cmd *call) (string, error) {
 			cmd.free()
 			return reply, nil
 		}
-		cmd.unsure = cmd.unsure || !isNotCarriedOut(err) && isTransport(err)
+		cmd.unsure = cmd.unsure || isUnknown(err)
 		if attempt < c.maxRetries && mayRetry(cmd, err) {
 			cmd.prepare()
 			err = c.pause(ctx, attempt)
@@ -272,7 +272,7 @@ func (c *client) blameToken(err error) error {
 		return err
 	}
 	if expired := c.tokens.expired(); expired != nil {
-		return fmt.Errorf("%w: %w", err, expired)
+		return blamedError{err, expired}
 	}
 	if refused {
 		user, _ := c.tokens.current.Load().BasicAuth()

@@ -81,10 +81,9 @@ func (c *conn) Read(b []byte) (int, error) {
 	if n > 0 {
 		c.out.Store(false)
 		first := c.read.CompareAndSwap(false, true)
-		if bad := c.check(b[:n], first); bad != nil {
-			c.ended.Store(&bad)
-			c.settleWith(bad, false)
-			return 0, bad
+		if err := c.check(b[:n], first); err != nil {
+			c.end(err)
+			return 0, err
 		}
 		if first {
 			c.settleWith(nil, true)
@@ -107,6 +106,12 @@ func (c *conn) settleWith(err error, answered bool) {
 	if c.settle != nil {
 		c.settled.Do(func() { c.settle(err, answered) })
 	}
+}
+
+// end notes why nothing of the connection is to be read or written any more.
+func (c *conn) end(err error) {
+	c.ended.Store(&err)
+	c.settleWith(err, false)
 }
 
 // check looks at what the server says, before go-redis does, which trusts it. What it

@@ -63,15 +63,16 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 
 // connect opens one connection within the dial timeout. It does not end with a
 // caller's context: who asked first must not decide for those who share it.
-func (d *dialer) connect(network, addr string, inTurn bool) (net.Conn, error) {
+func (d *dialer) connect(network, addr string, turn *outage) (net.Conn, error) {
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(d.ctx, d.timeout)
 	defer cancel()
 	over, raw, err := d.handshake(ctx, network, addr)
 	if err != nil {
-		d.settle(addr, inTurn, err, false)
+		d.settle(addr, turn, began, err, false)
 		return nil, err
 	}
-	return d.conns.track(addr, over, raw, func(err error, answered bool) { d.settle(addr, inTurn, err, answered) }), nil
+	return d.conns.track(addr, over, raw, func(err error, answered bool) { d.settle(addr, turn, began, err, answered) }), nil
 }
 
 // handshake connects by TCP, and TLS over it where that is wanted.

@@ -100,10 +100,40 @@ func isUnavailable(err error) bool {
 
 // isNotCarriedOut says whether err is one that [ErrNotCarriedOut] stands for.
 func isNotCarriedOut(err error) bool {
-	var unsure unsureError
-	return !errors.As(err, &unsure) &&
-		(notSent(err) || refusedForNow(err) || errors.Is(err, ErrNoToken) || errors.Is(err, redis.ErrPoolTimeout))
+	var (
+		unsure unsureError
+		blamed blamedError
+		reply  redis.Error
+	)
+	if errors.As(err, &unsure) {
+		return false
+	}
+	if errors.As(err, &blamed) {
+		return errors.As(blamed.error, &reply) || isNotCarriedOut(blamed.error)
+	}
+	return notSent(err) || refusedForNow(err) || errors.Is(err, ErrNoToken) || errors.Is(err, redis.ErrPoolTimeout)
 }
+
+// isUnknown says whether after err nobody knows if the command was carried out.
+func isUnknown(err error) bool {
+	var blamed blamedError
+	if errors.As(err, &blamed) {
+		err = blamed.error
+	}
+	return isTransport(err) && !isNotCarriedOut(err)
+}
+
+// blamedError is an error of a connection whose token had expired, which may be why.
+// What has become of the command, the former says: this is no [ErrNoToken] before
+// anything was sent.
+type blamedError struct {
+	error
+	expired error
+}
+
+func (e blamedError) Error() string { return e.error.Error() + ": " + e.expired.Error() }
+
+func (e blamedError) Unwrap() []error { return []error{e.error, e.expired} }
 
 // unavailableError makes the error it holds an [ErrUnavailable] as well.
 type unavailableError struct {
@@ -241,7 +271,7 @@ func (m *Metadata) adviceOnReply(text string) string {
 
 // explainStart completes err, which kept NewRedisBinding from connecting.
 func (m *Metadata) explainStart(err error) error {
-	err = redact.Error(reveal(err))
+	err = reveal(err)
 	late := errors.Is(err, context.DeadlineExceeded) // dialTimeout is the only deadline there
 	err = m.complete("redisbinding: connect to "+strings.Join(m.addrs, ",")+": ", err, m.advice(err, true))
 	if late {
@@ -258,7 +288,7 @@ func (m *Metadata) explain(doing string, err error) error {
 		errors.Is(err, ErrUnsupportedOperation) || errors.As(err, &request) {
 		return err
 	}
-	err = redact.Error(reveal(err))
+	err = reveal(err)
 	text := "redisbinding: " + doing + ": "
 	if isTransport(err) {
 		text += strings.Join(m.addrs, ",") + ": "
@@ -273,7 +303,7 @@ func (m *Metadata) complete(text string, err error, advice string) error {
 	if advice != "" {
 		advice = " (" + advice + ")"
 	}
-	err = redact.Hide(err, string(m.RedisPassword), string(m.SentinelPassword))
+	err = redact.Hide(redact.Error(err), string(m.RedisPassword), string(m.SentinelPassword))
 	err = fmt.Errorf("%s%w%s", text, err, advice)
 	if unavailable {
 		return unavailableError{err, notCarriedOut}

@@ -8,20 +8,30 @@ import (
 
 // outage is that of an address where the last attempt to connect has failed, be it
 // that nobody was there, or that who was hung up or said nothing. As long as it
-// lasts there is one attempt at a time and a pause between two of them, and when one
-// fails, so do all who have waited for their turn: many callers of a dead server
-// neither hammer it, nor wait for long to hear that it is dead, or back.
+// lasts attempts take turns, with a pause between two of them, and when one fails,
+// so do all who were waiting when it began: many callers of a dead server neither
+// hammer it, nor wait for long to hear that it is dead, or back.
 type outage struct {
-	failures   int
-	err        error     // of the last one
-	connecting bool      // an attempt is under way
-	next       time.Time // when the next one may begin
-	changed    chan struct{}
+	failures int
+	err      error         // of the attempt that began last of those that have failed
+	tried    time.Time     // when that began
+	underWay int           // attempts that nothing has come of yet
+	began    time.Time     // when the last one did
+	next     time.Time     // not before then another one
+	changed  chan struct{} // closed at each change
 }
 
-// longestPause is that between two attempts to connect to a server that is down,
-// and so how long the first call after it is back may wait.
-const longestPause = 50 * time.Millisecond
+const (
+	// longestPause is that between two attempts to connect to a server that is down.
+	longestPause = 50 * time.Millisecond
+	// longestTurn is after which time another attempt may begin beside one that has
+	// come to no end: what it waits for may be gone when the server is back. So
+	// this is how long the first call may wait then.
+	longestTurn = 250 * time.Millisecond
+	// certainly is how many failures in a row there must be before others share one:
+	// behind an address there may be several servers, and only one of them dead.
+	certainly = 3
+)
 
 // pause returns how long to wait after an attempt: a millisecond after the first
 // failure, and after each further one twice as long.
@@ -35,53 +45,59 @@ func (o *outage) change() {
 	o.changed = make(chan struct{})
 }
 
+// due returns when another attempt may begin.
+func (o *outage) due() time.Time {
+	if end := o.began.Add(longestTurn); o.underWay > 0 && end.After(o.next) {
+		return end
+	}
+	return o.next
+}
+
+// ended notes that an attempt has come to something.
+func (o *outage) ended() {
+	o.underWay--
+	o.next = time.Now().Add(o.pause())
+	o.change()
+}
+
 // connectInTurn connects to the address, at once unless it is known to be down.
 func (d *dialer) connectInTurn(ctx context.Context, network, addr string) (net.Conn, error) {
+	came := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	waited, failures := (*outage)(nil), 0
 	for {
-		o := d.down[addr]
+		o, now := d.down[addr], time.Now()
 		switch {
 		case o == nil:
-			return d.unlocked(func() (net.Conn, error) { return d.connect(network, addr, false) })
-		case waited != nil && (o != waited || o.failures > failures):
+			return d.connectUnlocked(network, addr, nil)
+		case o.failures >= certainly && o.tried.After(came):
 			return nil, o.err
-		case !o.connecting && !time.Now().Before(o.next):
-			o.connecting = true
-			defer func() {
-				o.connecting, o.next = false, time.Now().Add(o.pause())
-				o.change()
-			}()
-			return d.unlocked(func() (net.Conn, error) { return d.connect(network, addr, true) })
+		case !now.Before(o.due()):
+			o.underWay++
+			o.began = now
+			return d.connectUnlocked(network, addr, o)
 		}
-		waited, failures = o, o.failures
 		if err := d.await(ctx, o); err != nil {
 			return nil, d.orTimeout(err, "dial "+addr) // go-redis bounds it by dialTimeout, too
 		}
 	}
 }
 
-func (d *dialer) unlocked(connect func() (net.Conn, error)) (net.Conn, error) {
+func (d *dialer) connectUnlocked(network, addr string, turn *outage) (net.Conn, error) {
 	d.mu.Unlock()
 	defer d.mu.Lock()
-	return connect()
+	return d.connect(network, addr, turn)
 }
 
 // await waits for a change, or for when the next attempt may begin.
 func (d *dialer) await(ctx context.Context, o *outage) error {
-	changed := o.changed
-	var turn <-chan time.Time
-	if !o.connecting {
-		timer := time.NewTimer(time.Until(o.next))
-		defer timer.Stop()
-		turn = timer.C
-	}
+	changed, timer := o.changed, time.NewTimer(time.Until(o.due()))
+	defer timer.Stop()
 	d.mu.Unlock()
 	defer d.mu.Lock()
 	select {
 	case <-changed:
-	case <-turn:
+	case <-timer.C:
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-d.ctx.Done():
@@ -90,29 +106,33 @@ func (d *dialer) await(ctx context.Context, o *outage) error {
 	return nil
 }
 
-// settle notes what has come of a connection: that the server has answered, or what
-// has kept it from doing so; with neither nobody knows. inTurn says that there was an
-// outage when it was opened.
-func (d *dialer) settle(addr string, inTurn bool, err error, answered bool) {
+// settle notes what has come of an attempt to connect: that the server has answered, or
+// what has kept it from doing so; with neither nobody knows. turn is the outage in
+// which the attempt had its turn, or nil.
+func (d *dialer) settle(addr string, turn *outage, began time.Time, err error, answered bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	o := d.down[addr]
 	switch {
-	case answered && o != nil:
+	case answered:
 		delete(d.down, addr)
-	case err == nil: // as nearly always
-		return
-	case o == nil:
-		o = &outage{changed: make(chan struct{})}
-		d.down[addr] = o
-		inTurn = true
-	}
-	if err != nil {
-		o.err = err
-		if inTurn { // those that were opened before the outage have failed with the first
+	case err != nil:
+		if o == nil {
+			o = &outage{changed: make(chan struct{})}
+			d.down[addr], turn = o, o
+			o.underWay++ // and ends below
+		}
+		if turn == o { // one that had begun before says nothing new
 			o.failures++
-			o.next = time.Now().Add(o.pause())
+		}
+		if began.After(o.tried) {
+			o.err, o.tried = err, began
 		}
 	}
-	o.change()
+	if turn != nil {
+		turn.ended()
+	}
+	if o != nil && o != turn {
+		o.change()
+	}
 }

@@ -1,9 +1,15 @@
 package redisbinding
 
 import (
+	"context"
+	"errors"
+	"io"
+	"net"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/redisbinding/redisbinding/internal/redistest"
 )
@@ -26,4 +32,53 @@ func TestCallersOfADeadServerShareAttempts(t *testing.T) {
 	assert.Less(t, attempts, callers/4)
 	network.Dark(false)
 	assert.Equal(t, "1", string(invoke(t, binding, request(IncrementOperation, "n")).Data))
+}
+
+// A call does not wait for an attempt that was begun before the server was back, and
+// will come to nothing.
+func TestAttemptsThatHangHoldUpNobody(t *testing.T) {
+	server, certificates := redistest.StartTLS(t, "--tls-auth-clients", "no")
+	network := redistest.StartNetwork(t, server, "127.0.0.1:0")
+	binding := newBinding(t, map[string]string{"redisHost": network.Addr, "enableTLS": "true", "caCert": string(certificates.CA), "dialTimeout": "1m"})
+	get := request(GetOperation, "k")
+	network.Dark(true)
+	_, err := binding.Invoke(t.Context(), get)
+	assert.ErrorIs(t, err, ErrUnavailable)
+	network.Silent(true)
+	network.Dark(false)
+	before := network.Connections()
+	ctx, cancel := context.WithCancel(t.Context())
+	hung := make(chan error)
+	go func() {
+		_, err := binding.Invoke(ctx, get)
+		hung <- err
+	}()
+	require.Eventually(t, func() bool { return network.Connections() > before }, 10*time.Second, time.Millisecond)
+	network.Silent(false)
+	soon, ended := context.WithTimeout(t.Context(), 20*time.Second)
+	defer ended()
+	_, err = binding.Invoke(soon, get)
+	assert.NoError(t, err)
+	cancel()
+	assert.ErrorIs(t, <-hung, context.Canceled)
+}
+
+// What keeps one server behind an address from answering says nothing of the others: a
+// failure is shared when it is not the first.
+func TestFirstFailuresAreNotShared(t *testing.T) {
+	addr := listen(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+	for _, failures := range []int{certainly - 1, certainly} {
+		d := newDialer(time.Minute, nil, &connSet{})
+		down := errors.New("down")
+		later := time.Now().Add(time.Hour) // than whoever comes
+		d.down[addr] = &outage{failures: failures, err: down, tried: later, changed: make(chan struct{})}
+		conn, err := d.connectInTurn(t.Context(), "tcp", addr)
+		if failures < certainly {
+			require.NoError(t, err)
+			assert.NoError(t, conn.Close())
+		} else {
+			assert.ErrorIs(t, err, down)
+		}
+		d.close()
+	}
 }

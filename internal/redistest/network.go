@@ -16,6 +16,7 @@ type Network struct {
 	relay  *relay
 	faults atomic.Pointer[Faults]
 	dark   atomic.Bool
+	silent atomic.Bool
 
 	connections atomic.Int64
 }
@@ -41,8 +42,12 @@ func StartNetwork(t testing.TB, s *Server, on string) *Network {
 	n.faults.Store(&Faults{})
 	dial := func(ctx context.Context) (net.Conn, error) {
 		n.connections.Add(1)
-		if n.dark.Load() {
+		switch {
+		case n.dark.Load():
 			return nil, net.ErrClosed
+		case n.silent.Load():
+			<-ctx.Done()
+			return nil, ctx.Err()
 		}
 		return new(net.Dialer).DialContext(ctx, "tcp", s.Addr)
 	}
@@ -65,6 +70,9 @@ func (n *Network) Dark(on bool) {
 		n.Cut()
 	}
 }
+
+// Silent has, as long as it is on, clients connect and hear nothing: then nor later.
+func (n *Network) Silent(on bool) { n.silent.Store(on) }
 
 // Connections returns how many were made.
 func (n *Network) Connections() int { return int(n.connections.Load()) }

@@ -147,13 +147,9 @@ func (g *Guard) null() {
 	if g.depth == 0 {
 		return
 	}
-	level := g.depth - 1
-	switch {
-	// go-redis would take these for the end of the whole reply: of the first, to HELLO, any.
-	case g.maps&(1<<level) != 0 && g.left[level]%2 == 0:
+	// go-redis would take this for the end of the whole reply.
+	if level := g.depth - 1; g.maps&(1<<level) != 0 && g.left[level]%2 == 0 {
 		g.refuse("a map that has nil for a key")
-	case g.replies == 0 && !g.push:
-		g.refuse("nil inside of the first reply")
 	}
 }
 
@@ -256,7 +252,8 @@ func (g *Guard) aggregate() {
 	default:
 		g.left[g.depth] = n
 		g.maps &^= 1 << g.depth
-		if g.kind == '%' {
+		// The first reply is that to HELLO, a map even where it comes as an array.
+		if g.kind == '%' || g.depth == 0 && g.replies == 0 && !g.push {
 			g.maps |= 1 << g.depth
 		}
 		g.depth++

@@ -3,6 +3,7 @@ package soak
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 const (
 	groups         = 16
 	callsPerKey    = 100
+	callsPerOnce   = 4 // with a key that is created once
 	unknownsPerKey = 4
 	keptKeys       = 8 // of each group, to be read again in the end
 )
@@ -23,9 +25,11 @@ const (
 type key struct {
 	*history.History
 	counter bool
+	once    bool // one create, and else gets only: that may be sent again and does no harm
 
 	calls, unknowns int
 	underWay        int // calls
+	created         atomic.Bool
 }
 
 // group is the callers that share keys.
@@ -52,10 +56,10 @@ func (g *group) take(counter bool) *key {
 	if counter {
 		slot = &g.now[1]
 	}
-	if k := *slot; k == nil || k.calls >= callsPerKey || k.unknowns >= unknownsPerKey {
+	if k := *slot; k == nil || k.calls >= callsPerKey || k.once && k.calls >= callsPerOnce || k.unknowns >= unknownsPerKey {
 		g.retire(k)
 		g.number++
-		*slot = &key{History: history.New(fmt.Sprintf("%s:%d", g.name, g.number)), counter: counter}
+		*slot = &key{History: history.New(fmt.Sprintf("%s:%d", g.name, g.number)), counter: counter, once: g.repeats && !counter && g.number%32 != 0}
 	}
 	k := *slot
 	k.calls++
@@ -80,6 +84,14 @@ func (g *group) done(k *key, outcome history.Outcome) {
 	for _, k := range old {
 		g.check(k)
 	}
+}
+
+// onceMore returns what to do with a key that is created once.
+func (k *key) onceMore() history.Operation {
+	if k.created.CompareAndSwap(false, true) {
+		return history.Create
+	}
+	return history.Get
 }
 
 // retire puts a key away that is not to be used any more.
@@ -112,7 +124,7 @@ func (g *group) keep() []*key {
 // check fails the test when the history of the key is impossible.
 func (g *group) check(k *key) {
 	server := g.server
-	if g.repeats && !k.counter {
+	if g.repeats && !k.counter && !k.once {
 		// A create that is sent again overwrites what came meanwhile.
 		server = history.Forgetful
 	}

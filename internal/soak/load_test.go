@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/redisbinding/redisbinding"
@@ -126,6 +127,7 @@ type request struct {
 	*redisbinding.InvokeRequest
 	key  *key
 	call *history.Call
+	due  time.Time // when the caller's context ends
 }
 
 // context is that of a call.
@@ -142,7 +144,7 @@ func (c *caller) call(seen *tally) {
 	ctx, cancel := c.context()
 	defer cancel()
 	if c.batch == 0 {
-		r := c.begin(0)
+		r := c.begin(ctx, 0)
 		resp, err := c.binding.Invoke(ctx, r.InvokeRequest)
 		c.end(r, resp, err, seen)
 		return
@@ -150,7 +152,7 @@ func (c *caller) call(seen *tally) {
 	var requests []request
 	var sent []*redisbinding.InvokeRequest
 	for i := range c.batch {
-		r := c.begin(i)
+		r := c.begin(ctx, i)
 		requests, sent = append(requests, r), append(sent, r.InvokeRequest)
 	}
 	responses, err := c.binding.InvokeBatch(ctx, sent)
@@ -183,9 +185,12 @@ func anyOperation() (operation history.Operation, counter bool) {
 }
 
 // begin takes a key and records that a call begins, the i-th of a batch.
-func (c *caller) begin(i int) request {
+func (c *caller) begin(ctx context.Context, i int) request {
 	operation, counter := anyOperation()
 	k := c.group.take(counter)
+	if k.once {
+		operation = k.onceMore()
+	}
 	r := request{key: k, InvokeRequest: &redisbinding.InvokeRequest{
 		Operation: redisbinding.OperationKind(operation), Metadata: map[string]string{"key": k.Key},
 	}}
@@ -207,6 +212,7 @@ func (c *caller) begin(i int) request {
 	if c.ttl != "" && (operation == history.Create || operation == history.Increment) {
 		r.Metadata["ttlInSeconds"] = c.ttl
 	}
+	r.due, _ = ctx.Deadline()
 	r.call = k.Begin(c.client, operation, name)
 	return r
 }
@@ -215,14 +221,21 @@ func (c *caller) begin(i int) request {
 func (c *caller) end(r request, resp *redisbinding.InvokeResponse, err error, seen *tally) {
 	clear(r.Data[:min(len(r.Data), 100)]) // it is the caller's again
 	outcome, kind, read, found := outcomeOf(err), "", "", false
+	assert.WithinRange(c.t, time.Now(), time.Time{}, r.due.Add(overstay), "a call has not ended with its context")
 	switch {
 	case err != nil:
 		kind = kindOf(err)
 		c.sawWrong(kind, err)
+		if outcome == history.Unknown && slices.Contains(certain, kind) {
+			c.t.Errorf("not said to have not been carried out: %v", err)
+		}
 	case resp.Data != nil:
 		read, found = nameOf(resp.Data), true
 	}
 	r.key.End(r.call, outcome, found, read)
+	if r.key.once && r.call.Operation == history.Create && err == nil {
+		_ = c.read(r.key) // when that fails nobody knows
+	}
 	c.group.done(r.key, outcome)
 	seen.add(outcome, kind)
 }
@@ -260,6 +273,15 @@ func outcomeOf(err error) history.Outcome {
 	}
 	return history.Unknown
 }
+
+// certain are the kinds of errors that say that nothing was carried out.
+var certain = []string{
+	"connection refused", "hung up on", "max number of clients", "certificate", "dialTimeout", "poolTimeout",
+	"LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "OOM",
+}
+
+// overstay is how long after its context a call may end on a machine that is busy.
+const overstay = 2 * time.Second
 
 // kindOf names what went wrong.
 func kindOf(err error) string {
@@ -312,11 +334,5 @@ func (l *load) back(since time.Time) time.Duration {
 	require.Eventually(l.t, func() bool {
 		return !slices.ContainsFunc(l.groups, func(g *group) bool { return !g.succeeded().After(since) })
 	}, 30*time.Second, time.Millisecond, "not all callers succeed again")
-	var last time.Time
-	for _, g := range l.groups {
-		if g.succeeded().After(last) {
-			last = g.succeeded()
-		}
-	}
 	return time.Since(since)
 }

@@ -45,7 +45,7 @@ func TestFaults(t *testing.T) {
 		t.Run(test.name, test.run)
 	}
 	t.Log("\n" + results.text())
-	if *report != "" {
+	if *report != "" && !t.Failed() {
 		writeReport(t, *report)
 	}
 	checkReport(t)

@@ -97,6 +97,7 @@ func testCertificateIsReplaced(t *testing.T) {
 		metadata: map[string]string{"redisHost": network.Addr, "enableTLS": "true", "caCert": string(certificates.CA)},
 		servers:  []*redistest.Server{server},
 		sees:     []string{"connection lost", "hung up on", "certificate"},
+		must:     []string{"certificate"},
 		fault: func(ctx context.Context, s *scenario) string {
 			times := repeat(ctx, func() {
 				server.SetCertificates(t, certificates.Renewed(t))

@@ -76,7 +76,7 @@ func (r *resultTable) text() string {
 // versions says what the run was made with.
 func versions() string {
 	out, _ := exec.Command("redis-server", "--version").Output()
-	server := regexp.MustCompile(`v=([0-9.]+)`).FindStringSubmatch(string(out))
+	server := append(regexp.MustCompile(`v=([0-9.]+)`).FindStringSubmatch(string(out)), "", "none")
 	return fmt.Sprintf("%s %s/%s, %d cores, redis-server %s, go-redis %s",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), server[1], redis.Version())
 }

@@ -28,8 +28,13 @@ func (s *scenario) usage(t *testing.T) usage {
 	runtime.GC()
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
-	descriptors, _ := os.ReadDir("/proc/self/fd")
-	return usage{memory.HeapAlloc, goroutines(), s.connections(t), len(descriptors)}
+	return usage{memory.HeapAlloc, goroutines(), s.connections(t), descriptors()}
+}
+
+// descriptors returns how many the process has open, 0 where nothing says so.
+func descriptors() int {
+	open, _ := os.ReadDir("/proc/self/fd")
+	return len(open)
 }
 
 // Memory, goroutines, connections and file descriptors stay level under a mixed load
