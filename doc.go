@@ -109,7 +109,7 @@
 // check where that is known. [MetadataError] is a bad field of the metadata;
 // [ErrMissingKey], [ErrUnsupportedOperation] and [RequestError] are mistakes in
 // a request; [ErrClosed] is a closed binding; [ErrUnavailable] is whatever may
-// work later; [ComponentError] is a mistake in a component file. What Redis replies
+// work later, and [ErrNotCarriedOut] beside it says that nothing was done; [ComponentError] is a mistake in a component file. What Redis replies
 // is a redis.Error, a lost connection a net error, an ended context
 // context.Canceled or context.DeadlineExceeded, all for errors.Is and errors.As.
 // No error and no log line holds a password, a key or a value.

@@ -67,7 +67,7 @@ func (t *tracker) run(ctx context.Context) {
 			return
 		}
 		if !warned {
-			t.cache.warn(ctx, "no value is kept in process, because changes in Redis cannot be followed", err)
+			t.cache.warn(ctx, "no value is kept in process, because changes in Redis cannot be followed", t.cache.connection.hide(explain(err)))
 			warned = true
 		}
 		select {

@@ -33,6 +33,9 @@ type App struct {
 	result   error
 }
 
+// Format writes the name, whatever the verb: fmt would show the passwords of the app.
+func (a *App) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, a.builder.name) }
+
 // startApp starts all resources of a builder whose declaration has been checked.
 func startApp(ctx context.Context, b *Builder, output io.Writer) (_ *App, err error) {
 	a := &App{builder: b, options: b.options, log: b.options.logger, members: map[resource]*member{}, stopped: make(chan struct{})}

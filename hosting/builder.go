@@ -31,6 +31,9 @@ type Builder struct {
 	started   atomic.Bool
 }
 
+// Format writes the name, whatever the verb: fmt would show the passwords of the declaration.
+func (b *Builder) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, b.name) }
+
 // NewBuilder returns an app without resources. The name and those of the resources consist
 // of letters, digits and hyphens, begin with a letter, and have at most 64 characters.
 func NewBuilder(name string, opts ...Option) *Builder {
@@ -89,6 +92,9 @@ type named struct{ name string }
 
 // Name returns the name of the resource.
 func (n named) Name() string { return n.name }
+
+// Format writes the name, whatever the verb: fmt would show the passwords of the declaration.
+func (n named) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, n.name) }
 
 func add[T resource](b *Builder, r T) T {
 	b.resources = append(b.resources, r)

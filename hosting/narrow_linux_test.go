@@ -45,7 +45,8 @@ func TestNarrow(t *testing.T) {
 	defer syscall.Umask(former)
 	const configured, given, elsewhere = "configured-password", "given-password", "elsewhere-password"
 	t.Setenv("Parameters__guarded-password", configured)
-	t.Setenv("PARAMETERS__OTHER_PASSWORD", configured)
+	t.Setenv("PARAMETERS__GUARDED_PASSWORD", configured)
+	t.Setenv("Parameters__smtp_password", "of no Redis")
 	t.Setenv("ConnectionStrings__existing", "127.0.0.1:1,password="+elsewhere)
 
 	b := builder(t, WithRuntime(ProcessRuntime), WithHome(home))
@@ -89,6 +90,7 @@ func TestNarrow(t *testing.T) {
 		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 		require.NoError(t, err)
 		require.NotEmpty(t, environ)
+		assert.Equal(t, isCommand, strings.Contains(string(environ), "Parameters__smtp_password=of no Redis"), name)
 		for _, secret := range append(slices.Clone(secrets), elsewhere) {
 			assert.NotContains(t, string(line), secret, name)
 			switch {

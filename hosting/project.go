@@ -279,8 +279,13 @@ func (p *Project) environment(a *App) (env, secrets []string, err error) {
 			foreign[name] = true
 		}
 	}
+	for _, r := range a.builder.resources {
+		for _, name := range passwordVariables(r.Name()) {
+			foreign[strings.ToUpper(name)] = true
+		}
+	}
 	for _, variable := range os.Environ() {
-		if name, _, _ := strings.Cut(variable, "="); !foreign[strings.ToUpper(name)] && !isPasswordVariable(strings.ToLower(name)) {
+		if name, _, _ := strings.Cut(variable, "="); !foreign[strings.ToUpper(name)] {
 			env = append(env, variable)
 		}
 	}

@@ -57,5 +57,6 @@ func isLocal(host string) bool {
 	if err != nil {
 		name = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	}
+	name = strings.TrimSuffix(name, ".") // a name may be written with the root's dot
 	return strings.EqualFold(name, "localhost") || net.ParseIP(name).IsLoopback()
 }

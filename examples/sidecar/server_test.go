@@ -173,6 +173,8 @@ func TestGuard(t *testing.T) {
 	}{
 		{local, "", "localhost:3500", "", 200},
 		{local, "", "LOCALHOST", "", 200},
+		{local, "", "localhost.:3500", "", 200},
+		{local, "", "evil.example.", "", 403},
 		{local, "", "127.0.0.1:3500", "", 200},
 		{local, "", "[::1]:3500", "", 200},
 		{local, "", "[::1]", "", 200},

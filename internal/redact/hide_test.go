@@ -39,6 +39,9 @@ func TestHide(t *testing.T) {
 	assert.EqualError(t, Hide(ReplyError("WRONGPASS invalid username-password pair"), "a", "user", "pass", "ass"),
 		"WRONGPASS invalid username-password pair", "a part of a word")
 
+	// The last letter of an escape is no beginning of a word.
+	assert.EqualError(t, Hide(errors.New(`redis: can't parse "\nhunter2hunter2"`), "hunter2hunter2"), "redis: "+notShown)
+
 	// What no server has said is left alone.
 	host := errors.New("lookup redis: no such host")
 	assert.Equal(t, host, Hide(host, "redis"))
