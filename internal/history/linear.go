@@ -60,7 +60,7 @@ const never = time.Duration(1<<63 - 1)
 
 // decideWithin bounds the search. A history that takes longer has too many calls at
 // the same time.
-const decideWithin = 20 * time.Second
+const decideWithin = 2 * time.Minute
 
 // checkOrder looks for an order of the calls in which each gets what it got, and none
 // comes before one that had ended when it began.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -17,6 +18,9 @@ var clockSource []byte
 // seconds ahead of, or behind, that of the machine. It needs gcc, and Linux.
 func StartWithClock(t testing.TB, args ...string) (s *Server, step func(ahead time.Duration)) {
 	t.Helper()
+	if runtime.GOOS != "linux" {
+		skip(t, "only Linux preloads a library as this is done here")
+	}
 	dir := t.TempDir()
 	source, library, clock := filepath.Join(dir, "clock.c"), filepath.Join(dir, "clock.so"), filepath.Join(dir, "clock")
 	if err := os.WriteFile(source, clockSource, 0o600); err != nil {

@@ -55,7 +55,7 @@ func testManyCallersOfADeadServer(t *testing.T) {
 			all.Wait()
 			attempts := float64(network.Connections()-attempted) / time.Since(began).Seconds()
 			assert.Less(t, most, before+many+500, "goroutines, with one for each caller")
-			assert.Less(t, attempts, 200.0, "attempts to connect a second")
+			assert.Less(t, attempts, 100.0, "attempts to connect a second") // there are pauses of up to 50 ms
 
 			network.Dark(false)
 			_, err = binding.Invoke(t.Context(), &redisbinding.InvokeRequest{
@@ -63,7 +63,7 @@ func testManyCallersOfADeadServer(t *testing.T) {
 			})
 			require.NoError(t, err, "the first call after it is back")
 			require.NoError(t, binding.Close())
-			assert.LessOrEqual(t, atRest(), before, "goroutines after Close")
+			settles(t, goroutines, before, "goroutines after Close")
 			results.note(fmt.Sprintf("10,000 callers of a dead server, pipelining %s: %d calls failed in %s, %.0f attempts to connect a second, "+
 				"at most %d goroutines beside the callers' own", pipelining, dead.Load(), each.Round(time.Second), attempts, most-before-many))
 		})

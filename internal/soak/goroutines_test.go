@@ -3,6 +3,7 @@ package soak
 import (
 	"bytes"
 	"runtime"
+	"testing"
 	"time"
 )
 
@@ -24,6 +25,18 @@ func goroutines() (n int) {
 		}
 	}
 	return n
+}
+
+// settles waits until there are no more than so many.
+func settles(t testing.TB, count func() int, most int, what string) {
+	t.Helper()
+	// Not in a goroutine of its own, as with assert.Eventually, which would count.
+	for deadline := time.Now().Add(30 * time.Second); count() > most; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Errorf("%s: %d, where %d are the most", what, count(), most)
+			return
+		}
+	}
 }
 
 // atRest returns the number of goroutines when it does not fall any more.

@@ -67,8 +67,10 @@ func (g *group) take(counter bool) *key {
 	return k
 }
 
-func (g *group) done(k *key, outcome history.Outcome) {
+// done ends a call of a key, and returns those that are to be read once more and checked.
+func (g *group) done(k *key, outcome history.Outcome) []*key {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	k.underWay--
 	switch outcome {
 	case history.OK:
@@ -79,11 +81,7 @@ func (g *group) done(k *key, outcome history.Outcome) {
 		k.unknowns++
 	case history.Failed:
 	}
-	old := g.surplus()
-	g.mu.Unlock()
-	for _, k := range old {
-		g.check(k)
-	}
+	return g.surplus()
 }
 
 // onceMore returns what to do with a key that is created once.
@@ -110,7 +108,7 @@ func (g *group) surplus() (old []*key) {
 	return old
 }
 
-// keep puts all keys away and returns those that have not been checked yet.
+// keep puts all keys away and returns, and forgets, those that have not been checked yet.
 func (g *group) keep() []*key {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -118,7 +116,9 @@ func (g *group) keep() []*key {
 		g.retire(k)
 		g.now[i] = nil
 	}
-	return g.retired
+	kept := g.retired
+	g.retired = nil
+	return kept
 }
 
 // check fails the test when the history of the key is impossible.

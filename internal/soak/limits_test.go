@@ -17,6 +17,7 @@ func testMaxMemory(t *testing.T) {
 		metadata: map[string]string{"redisHost": server.Addr},
 		servers:  []*redistest.Server{server},
 		sees:     []string{"OOM"},
+		must:     []string{"OOM"},
 		fault: func(ctx context.Context, s *scenario) string {
 			times := repeat(ctx, func() {
 				server.Do(t, "CONFIG", "SET", "maxmemory", "1mb")
@@ -37,6 +38,7 @@ func testMaxClients(t *testing.T) {
 		metadata: map[string]string{"redisHost": server.Addr},
 		servers:  []*redistest.Server{server},
 		sees:     []string{"max number of clients", "connection lost", "hung up on"},
+		must:     []string{"max number of clients"},
 		fault: func(ctx context.Context, s *scenario) string {
 			times := repeat(ctx, func() {
 				server.Do(t, "CONFIG", "SET", "maxclients", "1") // the test's own

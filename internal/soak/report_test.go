@@ -64,7 +64,7 @@ func (r *resultTable) text() string {
 		seen := row.seen
 		fmt.Fprintf(&text, "| %s | %d | %d | %d | %d | %d ms | %s | %d, %d | %d, %d | %d |\n", name,
 			seen.calls, seen.outcomes[history.OK], seen.outcomes[history.Failed], seen.outcomes[history.Unknown], row.outage.Milliseconds(),
-			seen.errors(), row.goroutines[0], row.goroutines[1], row.connections[0], row.connections[1], row.keys)
+			seen.list(), row.goroutines[0], row.goroutines[1], row.connections[0], row.connections[1], row.keys)
 	}
 	text.WriteString("\n")
 	for _, note := range r.notes {

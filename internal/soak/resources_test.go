@@ -66,8 +66,8 @@ func testResourcesStayLevel(t *testing.T) {
 			second, last := highest(samples[third:2*third]), highest(samples[2*third:])
 			assert.LessOrEqual(t, last.heap, second.heap+second.heap/2+8<<20)
 			assert.LessOrEqual(t, last.goroutines, second.goroutines+30)
-			assert.LessOrEqual(t, last.connections, 2*10*runtime.NumCPU())
-			assert.LessOrEqual(t, last.descriptors, second.descriptors+2*6*10*runtime.NumCPU())
+			assert.LessOrEqual(t, last.connections, 2*poolSize)
+			assert.LessOrEqual(t, last.descriptors, second.descriptors+2*2*poolSize)
 			return fmt.Sprintf("at most, in the second third of the time: %v; in the last: %v", second, last)
 		},
 	}).run(t)
