@@ -23,22 +23,6 @@ import (
 
 const tlsPassword = "hunter2-hunter2"
 
-// fakeTLS is something like Redis that speaks TLS as it is told.
-func fakeTLS(t *testing.T, config *tls.Config) (*server.Server, string) {
-	t.Helper()
-	fake, err := server.NewServerTLS("127.0.0.1:0", config)
-	require.NoError(t, err)
-	t.Cleanup(fake.Close)
-	for _, command := range []string{"AUTH", "SET", "SUBSCRIBE"} {
-		require.NoError(t, fake.Register(command, func(c *server.Peer, _ string, _ []string) { c.WriteOK() }))
-	}
-	require.NoError(t, fake.Register("GET", func(c *server.Peer, _ string, _ []string) { c.WriteBulk("value") }))
-	require.NoError(t, fake.Register("PING", func(c *server.Peer, _ string, args []string) {
-		c.WriteInline(strings.Join(append(args, "PONG")[:1], ""))
-	}))
-	return fake, fake.Addr().String()
-}
-
 // tlsFields are those of a binding that has a password to lose.
 func tlsFields(addr string, certs *redistest.Certificates, more ...string) map[string]string {
 	fields := map[string]string{"redisHost": addr, "enableTLS": "true", "caCert": string(certs.CA), "redisPassword": tlsPassword}
@@ -123,7 +107,7 @@ func TestTLSRefusesServers(t *testing.T) {
 			[]string{"protocol version not supported", "(the server has to speak TLS 1.2 or later)"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fake, addr := fakeTLS(t, test.config)
+			fake, addr := redistest.StartFakeTLS(t, test.config)
 			middle := redistest.StartMiddle(t, addr, nil)
 			fields := tlsFields(middle.Addr, certs, test.fields...)
 			_, err := NewRedisBinding(fields)
@@ -282,8 +266,8 @@ func TestTLSOtherServers(t *testing.T) {
 
 	t.Run("cluster", func(t *testing.T) {
 		for host, want := range map[string]string{"127.0.0.1": "", "localhost": refused} {
-			node, nodeAddr := fakeTLS(t, at(nil, byIP))
-			seed, seedAddr := fakeTLS(t, at(nil, byIP))
+			node, nodeAddr := redistest.StartFakeTLS(t, at(nil, byIP))
+			seed, seedAddr := redistest.StartFakeTLS(t, at(nil, byIP))
 			for _, fake := range []*server.Server{node, seed} {
 				require.NoError(t, fake.Register("CLUSTER", func(c *server.Peer, _ string, _ []string) {
 					_, port, _ := net.SplitHostPort(nodeAddr)
@@ -329,8 +313,8 @@ func TestTLSOtherServers(t *testing.T) {
 			"a primary by another name": {at(nil, byIP), at(nil, byIP), "localhost", refused},
 		} {
 			t.Run(name, func(t *testing.T) {
-				sentinel, sentinelAddr := fakeTLS(t, test.sentinel)
-				primary, primaryAddr := fakeTLS(t, test.primary)
+				sentinel, sentinelAddr := redistest.StartFakeTLS(t, test.sentinel)
+				primary, primaryAddr := redistest.StartFakeTLS(t, test.primary)
 				require.NoError(t, sentinel.Register("SENTINEL", func(c *server.Peer, _ string, args []string) {
 					if !strings.EqualFold(args[0], "get-master-addr-by-name") {
 						c.WriteLen(0)

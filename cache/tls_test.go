@@ -18,19 +18,6 @@ import (
 
 const tlsPassword = "hunter2-hunter2"
 
-// fakeTLS is something like Redis that speaks TLS as it is told.
-func fakeTLS(t *testing.T, config *tls.Config) (*fakeredis.Server, string) {
-	t.Helper()
-	fake, err := fakeredis.NewServerTLS("127.0.0.1:0", config)
-	require.NoError(t, err)
-	t.Cleanup(fake.Close)
-	for _, command := range []string{"AUTH", "UNLINK", "SUBSCRIBE"} {
-		require.NoError(t, fake.Register(command, func(c *fakeredis.Peer, _ string, _ []string) { c.WriteOK() }))
-	}
-	require.NoError(t, fake.Register("PING", func(c *fakeredis.Peer, _ string, _ []string) { c.WriteInline("PONG") }))
-	return fake, fake.Addr().String()
-}
-
 // serving is what a server of tests has whose certificate is one of the CA's, after change.
 func serving(t *testing.T, certs *redistest.Certificates, change func(*x509.Certificate)) *tls.Config {
 	t.Helper()
@@ -98,7 +85,7 @@ func TestTLSRefusesServers(t *testing.T) {
 		"TLS 1.1 at most": {old, "(the server has to speak TLS 1.2 or later"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fake, addr := fakeTLS(t, test.config)
+			fake, addr := redistest.StartFakeTLS(t, test.config)
 			middle := redistest.StartMiddle(t, addr, nil)
 			for _, more := range []string{"", ",tcpKeepAlive=false"} {
 				environ := []string{withSSL(middle.Addr)[0] + more}
@@ -192,8 +179,8 @@ func TestTLSOtherServers(t *testing.T) {
 		"the second nobody knows": {byIP, stranger, "127.0.0.1", "", otherCA},
 	} {
 		t.Run(name, func(t *testing.T) {
-			first, firstAddr := fakeTLS(t, test.first)
-			second, secondAddr := fakeTLS(t, test.second)
+			first, firstAddr := redistest.StartFakeTLS(t, test.first)
+			second, secondAddr := redistest.StartFakeTLS(t, test.second)
 			_, port, _ := net.SplitHostPort(secondAddr)
 			slots := func(c *fakeredis.Peer, _ string, _ []string) {
 				c.WriteLen(1)
