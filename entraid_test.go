@@ -664,8 +664,9 @@ func TestEntraIDIsBlamed(t *testing.T) {
 		require.EqualError(t, blamed, err.Error()+why)
 		require.ErrorIs(t, blamed, err)
 		require.ErrorIs(t, blamed, ErrNoToken)
-		assert.Equal(t, err != io.EOF, isNotCarriedOut(blamed), "the command was sent, and nobody knows") //nolint:errorlint // the one of the list
-		assert.Equal(t, err == io.EOF, isUnknown(blamed))                                                 //nolint:errorlint // likewise
+		sent := errors.Is(err, io.EOF) // and nobody knows
+		assert.Equal(t, sent, isUnknown(blamed))
+		assert.Equal(t, !sent, isNotCarriedOut(blamed))
 	}
 	for _, err := range []error{context.Canceled, redact.ReplyError("WRONGTYPE no"), redis.ErrPoolTimeout, redis.Nil, nil, &dialError{io.EOF}} {
 		assert.Equal(t, err, c.blameToken(err))
