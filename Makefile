@@ -66,9 +66,9 @@ bench-more: deps ## servers far away, clusters, TLS, 10,000 callers
 bench-cache: deps ## the cache side by side with go-redis by hand, otter and go-redis/cache
 	$(BENCH) -test.bench Cache
 
-SOAKTIME ?= 20s
+SOAKTIME ?= 10s
 .PHONY: soak
-soak: deps ## break servers and networks, each way for SOAKTIME (20s), and write docs/reliability.md
+soak: deps ## break servers and networks, each way for SOAKTIME (10s), and write docs/reliability.md
 	$(GO) test -count=1 -timeout 90m ./internal/soak -each $(SOAKTIME) -report $(CURDIR)/docs/reliability.md
 
 .PHONY: fuzz

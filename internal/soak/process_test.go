@@ -275,4 +275,15 @@ func moveSlot(t *testing.T, masters []*redistest.Server, missing string) {
 	for _, other := range masters {
 		other.Do(t, "CLUSTER", "SETSLOT", slot, "NODE", targetID)
 	}
+	// Two moves at a time may have masters choose the same epoch, and one of them lose its slot.
+	require.Eventually(t, func() bool {
+		epochs := map[string]bool{}
+		for _, m := range masters {
+			info, _ := m.Do(t, "CLUSTER", "INFO").(string)
+			_, epoch, _ := strings.Cut(info, "cluster_current_epoch:")
+			epoch, _, _ = strings.Cut(epoch, "\r\n")
+			epochs[epoch] = true
+		}
+		return len(epochs) == 1
+	}, 30*time.Second, time.Millisecond)
 }

@@ -136,9 +136,9 @@ func closeIt(t *testing.T, binding *redisbinding.RedisBinding) {
 // poolSize is that of each binding.
 const poolSize = 20
 
-// slack is how many goroutines there may be more, such as workers that wait for a
-// while for something to do.
-const slack = 10
+// slack is how many goroutines there may be more: workers that wait for something to do,
+// as many as round trips that are useful at a time. The farther away the server, the more.
+const slack = poolSize
 
 // calm has the callers call while nothing is broken.
 func (s *scenario) calm(t *testing.T) {
