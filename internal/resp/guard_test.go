@@ -77,9 +77,9 @@ var refused = []struct{ reply, reason string }{
 	{"+OK\r\n%1\r\n_\r\n+a\r\n", "a map that has nil for a key"},
 	{"+OK\r\n%2\r\n+a\r\n$-1\r\n*-1\r\n+a\r\n", "a map that has nil for a key"},
 	{"+OK\r\n*1\r\n%1\r\n$-1\r\n+a\r\n", "a map that has nil for a key"},
-	{"%1\r\n+a\r\n$-1\r\n", "nil inside of the first reply"},
-	{"*1\r\n_\r\n", "nil inside of the first reply"},
-	{"*1\r\n*-1\r\n", "nil inside of the first reply"},
+	{"%1\r\n$-1\r\n+a\r\n", "a map that has nil for a key"},
+	{"*2\r\n_\r\n+a\r\n", "a map that has nil for a key"}, // which the reply to HELLO is
+	{"*4\r\n+a\r\n+b\r\n*-1\r\n+c\r\n", "a map that has nil for a key"},
 	{"HTTP/1.1 400 Bad Request\r\n", `a reply of the type "H"`},
 	{"\x15\x03\x01\x00\x02\x02\x46", `a reply of the type "\x15"`},
 	{"\r\n", `a reply of the type "\r"`},
@@ -118,13 +118,17 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// What is nil may be so in any reply but the first.
+// Nil may be anywhere but where a map has a key, which the first reply is also as an array.
 func TestNil(t *testing.T) {
 	var g Guard
 	assert.NoError(t, g.Check([]byte("_\r\n*3\r\n_\r\n$-1\r\n*-1\r\n%1\r\n+a\r\n_\r\n")))
+	for _, first := range []string{"%1\r\n+a\r\n_\r\n", "*2\r\n+a\r\n$-1\r\n", "%1\r\n+a\r\n*2\r\n_\r\n+b\r\n"} {
+		g = Guard{}
+		assert.NoError(t, g.Check([]byte(first)), "%q", first)
+	}
 	g = Guard{}
 	assert.NoError(t, g.Check([]byte(">1\r\n_\r\n")), "of a push message")
-	assert.ErrorContains(t, g.Check([]byte("*1\r\n_\r\n")), "first reply")
+	assert.ErrorContains(t, g.Check([]byte("*2\r\n_\r\n+a\r\n")), "nil for a key")
 }
 
 // All that is counted is counted anew for the next reply.
