@@ -123,20 +123,14 @@ func (c *conn) check(b []byte, first bool) error {
 			return refused
 		}
 	}
-	err := c.guard.Check(b)
 	if c.writes.Load() > 1 {
-		return err
+		return c.guard.Check(b)
 	}
-	if err == nil && c.guard.Replies() > 1 { // go-redis would take it for that to the next command
-		err = errUnasked
+	if err := c.guard.CheckHello(b); err != nil {
+		return &dialError{err}
 	}
-	if err == nil {
-		return nil
-	}
-	return &dialError{err}
+	return nil
 }
-
-var errUnasked = errors.New("the server sends more than the reply to HELLO: is this Redis?")
 
 // readMinding reads, until the context ends.
 func (c *conn) readMinding(b []byte) (int, error) {

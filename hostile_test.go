@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/redisbinding/redisbinding/internal/redistest"
+	"github.com/redisbinding/redisbinding/internal/resp"
 )
 
 // hostileReplies are replies, parted by zero bytes, that go-redis or the binding could
@@ -152,5 +153,5 @@ func TestHostileSentinel(t *testing.T) {
 		others[i] = map[string]string{"ip": "h", "port": string(rune('a' + i))}
 	}
 	s.add(others)
-	assert.Len(t, s.known(), mostSentinels)
+	assert.Len(t, s.known(), resp.MaxSentinels)
 }

@@ -43,10 +43,6 @@ const switchMaster = "+switch-master"
 // asked for a sign of life, and how long to wait for that.
 const checkInterval = 3 * time.Second
 
-// mostSentinels is how many are asked at the same time: those that sentinels name are
-// not added to more. Sentinels are few.
-const mostSentinels = 64
-
 // resubscribePause is how long to wait before another sentinel is subscribed to.
 const resubscribePause = 200 * time.Millisecond
 
@@ -218,7 +214,7 @@ func (s *sentinels) add(others []map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, other := range others {
-		if len(s.addrs) >= mostSentinels {
+		if len(s.addrs) >= resp.MaxSentinels {
 			return
 		}
 		if other["ip"] == "" || other["port"] == "" {

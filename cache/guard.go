@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"sync/atomic"
 	"syscall"
@@ -69,8 +68,6 @@ type guardedConn struct {
 	ready   []byte       // and that are
 }
 
-var errUnasked = errors.New("the server sends more than the reply to HELLO: is this Redis?")
-
 func (c *guardedConn) Read(b []byte) (int, error) {
 	if len(c.ready) == 0 && c.ended == nil {
 		if asked := sentinelQuestion(c.asked.Load()); asked != nothing {
@@ -89,9 +86,10 @@ func (c *guardedConn) Read(b []byte) (int, error) {
 
 // check looks at what has come. The first reply is that to HELLO.
 func (c *guardedConn) check(b []byte) {
-	c.ended = c.guard.Check(b)
-	if c.ended == nil && c.writes.Load() < 2 && c.guard.Replies() > 1 { // go-redis would take it for that to the next command
-		c.ended = errUnasked
+	if c.writes.Load() < 2 {
+		c.ended = c.guard.CheckHello(b)
+	} else {
+		c.ended = c.guard.Check(b)
 	}
 }
 

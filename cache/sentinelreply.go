@@ -5,14 +5,12 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+
+	"github.com/redisbinding/redisbinding/internal/resp"
 )
 
-const (
-	// mostOfSentinel is the longest answer of a sentinel, in bytes.
-	mostOfSentinel = 1 << 20
-	// mostSentinels is how many others a sentinel may name. Sentinels are few.
-	mostSentinels = 64
-)
+// mostOfSentinel is the longest answer of a sentinel, in bytes.
+const mostOfSentinel = 1 << 20
 
 var errSentinel = errors.New("the sentinel answers otherwise than a sentinel does")
 
@@ -45,7 +43,7 @@ func (r sentinelReply) fits(asked sentinelQuestion) bool {
 	case whichPrimary:
 		return list && len(r.parts) == 2 && r.texts() && r.parts[0].text != "" && r.parts[1].text != ""
 	case whichSentinels:
-		return list && len(r.parts) <= mostSentinels
+		return list && len(r.parts) <= resp.MaxSentinels
 	default:
 		return r.kind == '+' || list && r.isMessage()
 	}

@@ -10,6 +10,7 @@ package resp
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 )
@@ -98,6 +99,17 @@ func (g *Guard) Check(b []byte) error {
 	}
 	return g.err
 }
+
+// CheckHello is [Guard.Check] as long as nothing but HELLO was written: what comes after the
+// reply to it go-redis would take for that to the next command.
+func (g *Guard) CheckHello(b []byte) error {
+	if err := g.Check(b); err != nil || g.replies <= 1 {
+		return err
+	}
+	return errUnasked
+}
+
+var errUnasked = errors.New("the server sends more than the reply to HELLO: is this Redis?")
 
 func (g *Guard) refuse(reason string) { g.err = &Error{reason} }
 

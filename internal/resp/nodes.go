@@ -13,6 +13,9 @@ import (
 // that were known until a moment ago. Redis says that a cluster has up to about 1000.
 const MaxNodes = 4096
 
+// MaxSentinels is how many sentinels are known at the same time. There are few.
+const MaxSentinels = 64
+
 // LimitNodes keeps a client from knowing more than [MaxNodes] nodes. go-redis makes a
 // client, with a pool, for every address that CLUSTER SLOTS or a redirection names. Call it
 // before the client is used.
