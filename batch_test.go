@@ -19,6 +19,7 @@ import (
 
 // A batch does what its requests do one after the other.
 func TestInvokeBatch(t *testing.T) {
+	t.Parallel()
 	for _, target := range targets(t) {
 		t.Run(target.name, func(t *testing.T) {
 			binding := newBinding(t, target.metadata)
@@ -54,6 +55,7 @@ func TestInvokeBatch(t *testing.T) {
 }
 
 func TestInvokeBatchOfNothing(t *testing.T) {
+	t.Parallel()
 	binding := newBinding(t, redistest.Plain(t).Fields())
 	responses, err := binding.InvokeBatch(t.Context(), nil)
 	assert.NoError(t, err)
@@ -62,6 +64,7 @@ func TestInvokeBatchOfNothing(t *testing.T) {
 
 // What is wrong with one request does not concern the others.
 func TestInvokeBatchErrors(t *testing.T) {
+	t.Parallel()
 	for _, setup := range []*redistest.Setup{redistest.Plain(t), redistest.Cluster(t)} {
 		t.Run(setup.Name, func(t *testing.T) {
 			binding := newBinding(t, setup.Fields())
@@ -101,6 +104,7 @@ func TestInvokeBatchErrors(t *testing.T) {
 
 // A server that does not answer ends a batch: with the time-outs, or the context.
 func TestInvokeBatchSilentServer(t *testing.T) {
+	t.Parallel()
 	for _, setup := range []*redistest.Setup{redistest.StartCluster(t), {Servers: []*redistest.Server{redistest.Start(t)}}} {
 		fields := map[string]string{"redisHost": setup.Servers[0].Addr}
 		if len(setup.Servers) > 1 {
@@ -136,6 +140,7 @@ func TestInvokeBatchSilentServer(t *testing.T) {
 
 // Replies are lost half-way through a batch of everything.
 func TestInvokeBatchNeverTwice(t *testing.T) {
+	t.Parallel()
 	srv := redistest.Start(t)
 	proxy := redistest.StartProxy(t, srv)
 	binding := newBinding(t, map[string]string{"redisHost": proxy.Addr, "redisMaxRetries": "3", "redisMaxRetryInterval": "1ms"})
@@ -163,6 +168,7 @@ func TestInvokeBatchNeverTwice(t *testing.T) {
 }
 
 func TestInvokeBatchWithoutGetDel(t *testing.T) {
+	t.Parallel()
 	srv := redistest.Start(t, "--rename-command", "GETDEL", "")
 	binding := newBinding(t, map[string]string{"redisHost": srv.Addr})
 	for range 2 {
@@ -185,6 +191,7 @@ func TestInvokeBatchWithoutGetDel(t *testing.T) {
 
 // The wait for a connection is not repeated on a cluster.
 func TestInvokeBatchWaitsOncePerNode(t *testing.T) {
+	t.Parallel()
 	setup := redistest.StartCluster(t)
 	binding := newBinding(t, setup.Fields("poolSize", "1", "poolTimeout", "30ms", "readTimeout", long))
 	invoke(t, binding, create("k", "v"))
@@ -204,6 +211,7 @@ func TestInvokeBatchWaitsOncePerNode(t *testing.T) {
 
 // A context that ends during the pause before a retry is why the batch has failed.
 func TestInvokeBatchContextInPause(t *testing.T) {
+	t.Parallel()
 	srv := redistest.Start(t)
 	srv.Do(t, "replicaof", "127.0.0.1", "1") // READONLY
 	binding := newBinding(t, map[string]string{"redisHost": srv.Addr, "redisMaxRetries": "9",
@@ -217,6 +225,7 @@ func TestInvokeBatchContextInPause(t *testing.T) {
 
 // Commands that were refused for now are sent again.
 func TestInvokeBatchRetries(t *testing.T) {
+	t.Parallel()
 	srv, primary := redistest.Start(t), redistest.Start(t)
 	_, port, _ := strings.Cut(primary.Addr, ":")
 	srv.Do(t, "replicaof", "127.0.0.1", port) // READONLY
@@ -236,6 +245,7 @@ func TestInvokeBatchRetries(t *testing.T) {
 }
 
 func TestInvokeBatchAfterClose(t *testing.T) {
+	t.Parallel()
 	binding, err := NewRedisBinding(redistest.Plain(t).Fields())
 	require.NoError(t, err)
 	require.NoError(t, binding.Close())
@@ -247,6 +257,7 @@ func TestInvokeBatchAfterClose(t *testing.T) {
 }
 
 func TestBatchErrors(t *testing.T) {
+	t.Parallel()
 	err := error(BatchErrors{{7, redis.ErrPoolTimeout}})
 	assert.EqualError(t, err, "redisbinding: 1 failed: request 7: redis: connection pool timeout")
 	assert.ErrorIs(t, err, redis.ErrPoolTimeout)

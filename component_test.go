@@ -33,6 +33,7 @@ func hunter(store, name, key string) (string, error) {
 func load(text string) ([]Component, error) { return LoadComponents(strings.NewReader(text), hunter) }
 
 func TestLoadComponentsSpecExample(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("testdata/components/spec.yaml")
 	require.NoError(t, err)
 	components, err := LoadComponents(bytes.NewReader(text), nil)
@@ -96,6 +97,7 @@ func TestComponentValues(t *testing.T) {
 }
 
 func TestComponentForms(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		text string
 		want []Component
@@ -279,6 +281,7 @@ var componentErrors = map[string]struct {
 }
 
 func TestComponentErrors(t *testing.T) {
+	t.Parallel()
 	for name, test := range componentErrors {
 		t.Run(name, func(t *testing.T) {
 			components, err := load(test.text)
@@ -298,6 +301,7 @@ func TestComponentErrors(t *testing.T) {
 }
 
 func TestComponentErrorWraps(t *testing.T) {
+	t.Parallel()
 	_, err := load(redisComponent("  - name: redisPassword\n    secretKeyRef: {name: missing}\n"))
 	assert.ErrorIs(t, err, os.ErrNotExist)
 	var bad *ComponentError
@@ -316,6 +320,7 @@ func TestComponentErrorWraps(t *testing.T) {
 
 // Of a failing component nothing is returned, of a secret only one is asked for.
 func TestSecretsAreAskedForOnce(t *testing.T) {
+	t.Parallel()
 	asked := []string{}
 	components, err := LoadComponents(strings.NewReader(redisComponent("  - {name: a, secretKeyRef: {name: s}}\n  - {name: b, secretKeyRef: {name: s, key: s}}\n  - {name: c, secretKeyRef: {name: s, key: t}}\n")),
 		func(store, name, key string) (string, error) {
@@ -357,6 +362,7 @@ func TestComponentTemplates(t *testing.T) {
 }
 
 func TestComponentHidesValues(t *testing.T) {
+	t.Parallel()
 	components, err := load(redisComponent("  - {name: redisPassword, value: hunter2}\n  - {name: redisHost, value: hunter2}\n  - {name: redisDB, value: ''}\n"))
 	require.NoError(t, err)
 	c := components[0]
@@ -373,6 +379,7 @@ func TestComponentHidesValues(t *testing.T) {
 }
 
 func TestComponentLimits(t *testing.T) {
+	t.Parallel()
 	endless := &countingReader{Reader: zeros{}}
 	_, err := LoadComponents(endless, nil)
 	assert.EqualError(t, err, "redisbinding: component file: is larger than 524288 bytes")

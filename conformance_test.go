@@ -20,20 +20,26 @@ import (
 
 // The binding keeps the contract on every kind of Redis, and so it does through HTTP.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	for _, setup := range redistest.Setups(t) {
 		newBinding := func(t *testing.T) redisbinding.OutputBinding {
 			binding, err := redisbinding.NewRedisBinding(setup.Fields())
 			require.NoError(t, err)
 			return binding
 		}
-		t.Run(setup.Name, func(t *testing.T) { bindingtest.Conformance(t, newBinding) })
+		t.Run(setup.Name, func(t *testing.T) {
+			t.Parallel()
+			bindingtest.Conformance(t, newBinding)
+		})
 		if setup.Name == "plain" {
 			t.Run("HTTP", func(t *testing.T) {
+				t.Parallel()
 				bindingtest.Conformance(t, func(t *testing.T) redisbinding.OutputBinding { return newHTTPBinding(newBinding(t)) })
 			})
 		}
 	}
 	t.Run("memory", func(t *testing.T) {
+		t.Parallel()
 		bindingtest.Conformance(t, func(t *testing.T) redisbinding.OutputBinding { return bindingtest.New(t) })
 	})
 }

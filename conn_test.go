@@ -14,6 +14,7 @@ import (
 // A connection that somebody has taken out of the pool is not idle, however
 // long it takes until something is written and read.
 func TestConnTakenOutIsNotIdle(t *testing.T) {
+	t.Parallel()
 	near, far := net.Pipe()
 	defer func() { _ = far.Close() }()
 	var conns connSet
@@ -43,6 +44,7 @@ func TestConnTakenOutIsNotIdle(t *testing.T) {
 
 // A read that goes on and on ends with the context all the same.
 func TestConnMindsContextWhileReading(t *testing.T) {
+	t.Parallel()
 	near, far := net.Pipe()
 	defer func() { _ = far.Close() }()
 	conns := connSet{readTimeout: 30 * time.Millisecond}
@@ -68,6 +70,7 @@ func TestConnMindsContextWhileReading(t *testing.T) {
 
 // A deadline that go-redis sets of itself holds, and readTimeout does not move it.
 func TestConnObeysGoRedis(t *testing.T) {
+	t.Parallel()
 	near, far := net.Pipe()
 	defer func() { _ = far.Close() }()
 	conns := connSet{readTimeout: time.Hour}

@@ -130,10 +130,13 @@ var entraKinds = map[string]func(testing.TB, string) *redistest.Entra{
 }
 
 func TestEntraIDWhileTokensComeAndGo(t *testing.T) {
-	const callers, tokens = 64, 10
+	// A longer life than in the tests below: the machine is busy, and every
+	// connection has to hear of the next token before this one ends.
+	const callers, tokens, lifetime = 64, 3, 8 * time.Second
 	for kind, start := range entraKinds {
 		t.Run(kind, func(t *testing.T) {
-			a := startAzure(t, start(t, testObjectID), 3*time.Second)
+			t.Parallel()
+			a := startAzure(t, start(t, testObjectID), lifetime)
 			binding := a.binding(t, "poolSize", "32", "minIdleConns", "4", "idleTimeout", "-1")
 
 			ctx, cancel := context.WithCancel(t.Context())
@@ -345,6 +348,7 @@ func clearAzureVariables(t *testing.T) {
 }
 
 func TestFieldAzureEnvironment(t *testing.T) {
+	t.Parallel()
 	for environment, host := range map[string]string{
 		"AzurePublicCloud":       "", // azidentity's default
 		"AzureChinaCloud":        "https://login.chinacloudapi.cn/",
@@ -358,6 +362,7 @@ func TestFieldAzureEnvironment(t *testing.T) {
 
 // A managed identity is asked on the machine's own link, where no proxy leads.
 func TestEntraIDOnTheLink(t *testing.T) {
+	t.Parallel()
 	for address, direct := range map[string]bool{
 		"http://169.254.169.254/metadata/identity/oauth2/token": true,
 		"http://[fe80::1]:80/":               true,
@@ -377,6 +382,7 @@ func TestEntraIDOnTheLink(t *testing.T) {
 
 // A certificate that is replaced on disk is used with the next token.
 func TestEntraIDCertificateIsReplaced(t *testing.T) {
+	t.Parallel()
 	old, _ := newAzureCertificate(t)
 	renewed, accepted := newAzureCertificate(t)
 	file := filepath.Join(t.TempDir(), "application.pem")
@@ -451,6 +457,7 @@ func TestEntraIDAuthorityDown(t *testing.T) {
 
 // Where the server takes no notice of the expiry, calls go on; Ping tells.
 func TestEntraIDPingTellsOfExpiry(t *testing.T) {
+	t.Parallel()
 	redis := redistest.StartEntra(t, testObjectID)
 	a := startAzure(t, redis, 2*time.Second, func(c *entratest.Config) {
 		c.Issue = func(token string, _ time.Time) error { return redis.AddToken(token) }
@@ -464,6 +471,7 @@ func TestEntraIDPingTellsOfExpiry(t *testing.T) {
 }
 
 func TestEntraIDStart(t *testing.T) {
+	t.Parallel()
 	a := startAzure(t, redistest.StartEntra(t, testObjectID), time.Minute)
 	unknown := startAzure(t, redistest.StartEntra(t, "another-user"), time.Minute)
 	noOID := startAzure(t, redistest.StartEntra(t, testObjectID), time.Minute)
@@ -514,11 +522,13 @@ func TestEntraIDStart(t *testing.T) {
 }
 
 func TestEntraIDNeedsItsField(t *testing.T) {
+	t.Parallel()
 	_, err := NewRedisBinding(map[string]string{"redisHost": "h:1"}, WithTokenCredential(&fakeCredential{t: t}))
 	require.EqualError(t, err, "redisbinding: metadata field useEntraID: must be true when a token credential is given")
 }
 
 func TestEntraIDWithTokenCredential(t *testing.T) {
+	t.Parallel()
 	a := startAzure(t, redistest.StartEntra(t, testObjectID), time.Minute)
 	credential, err := azidentity.NewClientSecretCredential(azureTenant, azureClient, azureSecret, &azidentity.ClientSecretCredentialOptions{
 		ClientOptions:            azcore.ClientOptions{Transport: a.HTTPClient(), Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: a.Host()}},
@@ -531,6 +541,7 @@ func TestEntraIDWithTokenCredential(t *testing.T) {
 
 // The start does not wait for the authority, and the first call heals by itself.
 func TestEntraIDLazyConnect(t *testing.T) {
+	t.Parallel()
 	a := startAzure(t, redistest.StartEntra(t, testObjectID), time.Minute)
 	a.SetDown(true)
 	binding := newBinding(t, a.fields("minIdleConns", "2"), a.reach(), WithLazyConnect())
@@ -543,6 +554,7 @@ func TestEntraIDLazyConnect(t *testing.T) {
 }
 
 func TestEntraIDCloseDuringRefresh(t *testing.T) {
+	t.Parallel()
 	a := startAzure(t, redistest.StartEntra(t, testObjectID), 2*time.Second)
 	for name, opts := range map[string][]Option{"the first": {a.reach(), WithLazyConnect()}, "a later one": {a.reach()}} {
 		t.Run(name, func(t *testing.T) {
@@ -566,6 +578,7 @@ func TestEntraIDCloseDuringRefresh(t *testing.T) {
 
 // Who waits for the first token takes no place in the pool.
 func TestEntraIDWaitingTakesNoPlace(t *testing.T) {
+	t.Parallel()
 	a := startAzure(t, redistest.StartEntra(t, testObjectID), time.Minute)
 	a.SetHanging(true)
 	binding := newBinding(t, a.fields("poolSize", "1", "poolTimeout", "1ms", "dialTimeout", "200ms"), a.reach(), WithLazyConnect())
@@ -582,6 +595,7 @@ func TestEntraIDWaitingTakesNoPlace(t *testing.T) {
 
 // The contexts of callers hold while a token is waited for.
 func TestEntraIDContexts(t *testing.T) {
+	t.Parallel()
 	a := startAzure(t, redistest.StartEntra(t, testObjectID), time.Minute)
 	a.SetHanging(true)
 	binding := newBinding(t, a.fields(), a.reach(), WithLazyConnect())
@@ -605,6 +619,7 @@ func TestEntraIDContexts(t *testing.T) {
 
 // What connects to sentinels is not for them to know.
 func TestEntraIDFailover(t *testing.T) {
+	t.Parallel()
 	a := startAzure(t, redistest.StartEntra(t, testObjectID), 2*time.Second)
 	certificates := redistest.NewCertificates(t)
 	pair, err := tls.X509KeyPair(certificates.Cert, certificates.Key)
@@ -647,6 +662,7 @@ func TestEntraIDFailover(t *testing.T) {
 
 // An error of a connection whose token has expired says so.
 func TestEntraIDIsBlamed(t *testing.T) {
+	t.Parallel()
 	credential := &fakeCredential{t: t, lifetime: time.Hour}
 	tokens, _, stop := runTokens(t, credential)
 	require.NoError(t, tokens.ready(t.Context()))

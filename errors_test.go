@@ -59,6 +59,7 @@ func assertNoSecretInChain(t *testing.T, secret string, err error) {
 }
 
 func TestRequestErrors(t *testing.T) {
+	t.Parallel()
 	fake := miniredis.RunT(t)
 	binding := newBinding(t, map[string]string{"redisHost": fake.Addr()})
 	for _, test := range []struct {
@@ -100,6 +101,7 @@ func TestRequestErrors(t *testing.T) {
 }
 
 func TestServerErrorsPassThrough(t *testing.T) {
+	t.Parallel()
 	srv := redistest.Start(t)
 	binding := newBinding(t, map[string]string{"redisHost": srv.Addr})
 	srv.Do(t, "rpush", "list", "a")
@@ -132,6 +134,7 @@ func TestServerErrorsPassThrough(t *testing.T) {
 
 // What goes wrong at the start must name the address and what to check.
 func TestStartErrors(t *testing.T) {
+	t.Parallel()
 	acl, secure, cluster, sentinel := redistest.ACL(t), redistest.TLS(t), redistest.Cluster(t), redistest.Sentinel(t)
 	plain := redistest.Plain(t)
 	certs := redistest.NewCertificates(t)
@@ -189,6 +192,7 @@ func TestStartErrors(t *testing.T) {
 
 // What may work later is ErrUnavailable, and nothing else is.
 func TestErrUnavailable(t *testing.T) {
+	t.Parallel()
 	fake := miniredis.RunT(t)
 	metadata := map[string]string{"redisHost": fake.Addr()}
 	binding := newBinding(t, metadata)
@@ -234,6 +238,7 @@ func TestErrUnavailable(t *testing.T) {
 }
 
 func TestAdvice(t *testing.T) {
+	t.Parallel()
 	node, cluster := mustParse(t, localhost()), mustParse(t, localhost("redisType", "cluster"))
 	for text, want := range map[string]string{
 		"ERR AUTH <password> called without any password configured for the default user.": "leave redisPassword empty",
@@ -254,6 +259,7 @@ func TestAdvice(t *testing.T) {
 
 // A server that does not know a command repeats its arguments: a password, a value.
 func TestErrorsRepeatNoArguments(t *testing.T) {
+	t.Parallel()
 	srv := redistest.Start(t, "--rename-command", "SET", "", "--rename-command", "AUTH", "", "--rename-command", "HELLO", "")
 	binding, err := NewRedisBinding(map[string]string{"redisHost": srv.Addr})
 	require.NoError(t, err)
@@ -341,6 +347,7 @@ func TestNoSecretAnywhere(t *testing.T) {
 }
 
 func TestPingWantsPong(t *testing.T) {
+	t.Parallel()
 	// Something that speaks the protocol and is no Redis.
 	fake, err := server.NewServer("127.0.0.1:0")
 	require.NoError(t, err)
@@ -351,6 +358,7 @@ func TestPingWantsPong(t *testing.T) {
 }
 
 func TestReveal(t *testing.T) {
+	t.Parallel()
 	cause := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	for _, err := range []error{
 		&dialError{cause},

@@ -102,6 +102,7 @@ func surviveReplies(t *testing.T, kind string, politely bool, replies []byte) {
 // What breaks the protocol in reply to HELLO keeps a connection from being made; after
 // that the connection is lost, and what became of the command unknown.
 func TestProtocolErrors(t *testing.T) {
+	t.Parallel()
 	const why = "the server broke Redis's protocol with a length of more than 9 digits: is this Redis?"
 	server := redistest.StartHostile(t, "plain", false, []byte("$9999999999999\r\n"))
 	_, err := NewRedisBinding(hostileMetadata("plain", server.Addr))
@@ -120,6 +121,7 @@ func TestProtocolErrors(t *testing.T) {
 
 // What comes with the reply to HELLO is no reply to the first command.
 func TestMoreThanHelloIsAnswered(t *testing.T) {
+	t.Parallel()
 	for _, replies := range []string{"-ERR\r\n$5\r\nwrong\r\n", "%1\r\n$-1\r\n$5\r\nwrong\r\n"} {
 		server := redistest.StartHostile(t, "plain", false, []byte(replies))
 		b := newBinding(t, hostileMetadata("plain", server.Addr), WithLazyConnect())
@@ -131,6 +133,7 @@ func TestMoreThanHelloIsAnswered(t *testing.T) {
 
 // A connection that broke the protocol is neither read nor written any more.
 func TestConnEndsWithProtocol(t *testing.T) {
+	t.Parallel()
 	near, far := net.Pipe()
 	defer func() { _ = far.Close() }()
 	var conns connSet
@@ -146,6 +149,7 @@ func TestConnEndsWithProtocol(t *testing.T) {
 
 // A sentinel may name any number of others, and send messages that are none.
 func TestHostileSentinel(t *testing.T) {
+	t.Parallel()
 	var s sentinels
 	s.addrs = []string{"a:1"}
 	others := make([]map[string]string, 1000)

@@ -35,6 +35,7 @@ func serveDirectly(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 
 // The token is one header: nothing else is taken for it.
 func TestHandlerTokenHeader(t *testing.T) {
+	t.Parallel()
 	h := Handler(map[string]OutputBinding{"store": echoing()}, WithAPIToken("s3cret"))
 	for name, test := range map[string]struct {
 		target string
@@ -69,6 +70,7 @@ func TestHandlerTokenHeader(t *testing.T) {
 
 // Who has no token has nothing read, and learns nothing: not what is there, nor what it takes.
 func TestHandlerUnauthorizedLearnsNothing(t *testing.T) {
+	t.Parallel()
 	h := Handler(map[string]OutputBinding{"store": stubBinding{}}, WithAPIToken("s3cret"))
 	var first string
 	for _, path := range []string{"/v1.0/bindings/store", "/v1.0/bindings/nobody", "/v1.0/bindings", "/v1.0/metadata", "/", "/x"} {
@@ -88,6 +90,7 @@ func TestHandlerUnauthorizedLearnsNothing(t *testing.T) {
 
 // A client that asks first whether to send a body is not told to when that would be in vain.
 func TestHandlerExpectContinue(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(Handler(map[string]OutputBinding{"store": echoing()}, WithAPIToken("s3cret"), WithBodyLimit(100)))
 	defer server.Close()
 	for _, test := range []struct {
@@ -124,6 +127,7 @@ func TestHandlerExpectContinue(t *testing.T) {
 
 // A body that does not tell its length is cut off at the limit, however much follows.
 func TestHandlerChunkedLimit(t *testing.T) {
+	t.Parallel()
 	h := Handler(map[string]OutputBinding{"store": echoing()}, WithBodyLimit(100))
 	body := &bodyOf{1 << 40}
 	r := httptest.NewRequest(http.MethodPost, "/v1.0/bindings/store", body)
@@ -134,6 +138,7 @@ func TestHandlerChunkedLimit(t *testing.T) {
 
 // What is small when compressed is not unpacked.
 func TestHandlerCompressed(t *testing.T) {
+	t.Parallel()
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
 	_, err := io.WriteString(w, `{"data":1}`)
@@ -146,6 +151,7 @@ func TestHandlerCompressed(t *testing.T) {
 
 // Names of bindings are looked up and nothing else: none is a path.
 func TestHandlerNames(t *testing.T) {
+	t.Parallel()
 	for _, mounted := range []string{"store", "a/b", "..", "\x00", "ü"} {
 		h := Handler(map[string]OutputBinding{mounted: echoing()})
 		for _, asked := range []string{"store", "a/b", "a//b", "..", "../store", "store/..", "./store", "\x00", "store\x00", "ü", "", strings.Repeat("x", 1<<20)} {
@@ -165,6 +171,7 @@ func TestHandlerNames(t *testing.T) {
 // Documents that are made to be hard to read are no harder than others of their length, and
 // what is said of them is short. That the test comes to its end is what it shows of time.
 func TestHandlerHardDocuments(t *testing.T) {
+	t.Parallel()
 	h := Handler(map[string]OutputBinding{"store": echoing()})
 	const room = DefaultBodyLimit - 100
 	fill := func(text string) string { return strings.Repeat(text, room/len(text)) }
@@ -212,6 +219,7 @@ func TestHandlerHardDocuments(t *testing.T) {
 
 // No entry of a response's metadata, nor its content type, is more than a header of its own.
 func TestHandlerResponseHeaders(t *testing.T) {
+	t.Parallel()
 	for _, evil := range []string{"a\r\nSet-Cookie: b", "a\nb", "a\rb", "a\x00b", "a\x7fb", "a\u0085b"} {
 		url := serve(t, map[string]OutputBinding{"store": stubBinding{invoke: func(context.Context, *InvokeRequest) (*InvokeResponse, error) {
 			return &InvokeResponse{Data: []byte("x"), ContentType: &evil, Metadata: map[string]string{
@@ -231,6 +239,7 @@ func TestHandlerResponseHeaders(t *testing.T) {
 
 // A binding that panics ends one request: the server serves on.
 func TestHandlerPanic(t *testing.T) {
+	t.Parallel()
 	panics := stubBinding{invoke: func(context.Context, *InvokeRequest) (*InvokeResponse, error) { panic(http.ErrAbortHandler) }}
 	url := serve(t, map[string]OutputBinding{"panics": panics, "store": echoing()})
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1.0/bindings/panics", strings.NewReader("{}"))

@@ -98,6 +98,7 @@ func assertRefused(t *testing.T, resp answered, body string, status int, code st
 }
 
 func TestHandlerOperations(t *testing.T) {
+	t.Parallel()
 	for _, target := range targets(t) {
 		t.Run(target.name, func(t *testing.T) {
 			url := serve(t, map[string]OutputBinding{"store": newBinding(t, target.metadata)}) + "/v1.0/bindings/store"
@@ -144,6 +145,7 @@ func TestHandlerOperations(t *testing.T) {
 
 // What is wrong with a request is said, and nothing is stored.
 func TestHandlerRefuses(t *testing.T) {
+	t.Parallel()
 	fake := miniredis.RunT(t)
 	binding := newBinding(t, map[string]string{"redisHost": fake.Addr()})
 	url := serve(t, map[string]OutputBinding{"store": binding, "other": binding}, WithBodyLimit(200))
@@ -209,6 +211,7 @@ func (b *bodyOf) Read(p []byte) (int, error) {
 }
 
 func TestHandlerBodyLimit(t *testing.T) {
+	t.Parallel()
 	fake := miniredis.RunT(t)
 	binding := newBinding(t, map[string]string{"redisHost": fake.Addr()})
 	bindings := map[string]OutputBinding{"store": binding}
@@ -268,6 +271,7 @@ func TestHandlerMemory(t *testing.T) {
 }
 
 func TestHandlerErrors(t *testing.T) {
+	t.Parallel()
 	fake := miniredis.RunT(t)
 	metadata := map[string]string{"redisHost": fake.Addr()}
 	binding := newBinding(t, metadata)
@@ -279,7 +283,7 @@ func TestHandlerErrors(t *testing.T) {
 	defer down.Close()
 	proxied := redistest.StartProxied(t, "plain")
 	lossy := newBinding(t, proxied.Fields("readTimeout", "1m"))
-	slow, err := NewRedisBinding(proxied.Fields("readTimeout", "20ms"), WithLazyConnect())
+	slow, err := NewRedisBinding(proxied.Fields("readTimeout", "1s"), WithLazyConnect())
 	require.NoError(t, err)
 	defer slow.Close()
 	odd := listen(t, func(conn net.Conn) { // says something, but not in the protocol
@@ -330,6 +334,7 @@ func TestHandlerErrors(t *testing.T) {
 
 // A client that goes away ends its call.
 func TestHandlerContext(t *testing.T) {
+	t.Parallel()
 	entered, left := make(chan struct{}), make(chan error, 1)
 	url := serve(t, map[string]OutputBinding{"store": stubBinding{invoke: func(ctx context.Context, _ *InvokeRequest) (*InvokeResponse, error) {
 		close(entered)
@@ -351,6 +356,7 @@ func TestHandlerContext(t *testing.T) {
 }
 
 func TestHandlerResponses(t *testing.T) {
+	t.Parallel()
 	contentType := "text/plain"
 	for _, test := range []struct {
 		resp   *InvokeResponse
@@ -382,6 +388,7 @@ func TestHandlerResponses(t *testing.T) {
 }
 
 func TestHandlerToken(t *testing.T) {
+	t.Parallel()
 	fake := miniredis.RunT(t)
 	bindings := map[string]OutputBinding{"store": newBinding(t, map[string]string{"redisHost": fake.Addr()})}
 	const create = `{"operation":"create","metadata":{"key":"k"},"data":1}`
@@ -414,6 +421,7 @@ func TestHandlerToken(t *testing.T) {
 }
 
 func TestHandlerHealth(t *testing.T) {
+	t.Parallel()
 	for _, path := range []string{"/v1.0/healthz", "/v1.0/healthz/outbound"} {
 		resp, body := exchange(t, http.MethodGet, serve(t, nil)+path, "")
 		assert.Equal(t, 204, resp.StatusCode, body)
@@ -432,6 +440,7 @@ func TestHandlerHealth(t *testing.T) {
 
 // One after the other they could not both come to the meeting.
 func TestHandlerPingsAtOnce(t *testing.T) {
+	t.Parallel()
 	var meeting sync.WaitGroup
 	meeting.Add(2)
 	meets := stubBinding{pinged: func() {
@@ -450,6 +459,7 @@ func TestHandlerPingsAtOnce(t *testing.T) {
 }
 
 func TestHandlerSlowBody(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewUnstartedServer(Handler(map[string]OutputBinding{"store": stubBinding{}}))
 	server.Config.ReadTimeout = 20 * time.Millisecond
 	server.Start()
@@ -470,6 +480,7 @@ func TestHandlerSlowBody(t *testing.T) {
 
 // Clients of daprd ask for its metadata before anything else.
 func TestHandlerMetadata(t *testing.T) {
+	t.Parallel()
 	fake := miniredis.RunT(t)
 	url := serve(t, map[string]OutputBinding{"store": newBinding(t, map[string]string{"redisHost": fake.Addr()})})
 	resp, body := exchange(t, http.MethodGet, url+"/v1.0/metadata", "")
@@ -480,6 +491,7 @@ func TestHandlerMetadata(t *testing.T) {
 }
 
 func TestHandlerKeepsItsBindings(t *testing.T) {
+	t.Parallel()
 	bindings := map[string]OutputBinding{"store": stubBinding{}}
 	url := serve(t, bindings)
 	bindings["late"] = stubBinding{ping: errors.New("not mine")}

@@ -13,6 +13,7 @@ import (
 
 // The documents of the specification, as it prints them.
 func TestSpecifiedDocuments(t *testing.T) {
+	t.Parallel()
 	const data = `{
     "Hello": "World",
     "Lorem": "Ipsum"
@@ -80,6 +81,7 @@ var otherValues = []string{
 }
 
 func TestDataKeepsItsBytes(t *testing.T) {
+	t.Parallel()
 	for _, value := range jsonValues {
 		document := `{"operation":"create","metadata":{"key":"k"},"data":` + value + `}`
 		var req InvokeRequest
@@ -117,6 +119,7 @@ func TestDataKeepsItsBytes(t *testing.T) {
 }
 
 func TestDataIsACopy(t *testing.T) {
+	t.Parallel()
 	document := []byte(`{"metadata":{"key":"k"},"data":"value"}`)
 	var req InvokeRequest
 	require.NoError(t, req.UnmarshalJSON(document))
@@ -128,6 +131,7 @@ func TestDataIsACopy(t *testing.T) {
 
 // Of what a marshaler writes, an Encoder without HTML escapes keeps what stands in strings.
 func TestDataThroughAnEncoder(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
@@ -136,6 +140,7 @@ func TestDataThroughAnEncoder(t *testing.T) {
 }
 
 func TestResponseMembers(t *testing.T) {
+	t.Parallel()
 	contentType := "text/plain"
 	resp := InvokeResponse{Data: []byte("\x01"), Metadata: map[string]string{"etag": "5"}, ContentType: &contentType}
 	written, err := json.Marshal(resp)
@@ -147,6 +152,7 @@ func TestResponseMembers(t *testing.T) {
 }
 
 func TestRequestDocuments(t *testing.T) {
+	t.Parallel()
 	for document, want := range map[string]InvokeRequest{
 		`{}`:                            {},
 		`null`:                          {},
@@ -197,6 +203,7 @@ var badDocuments = map[string]string{
 }
 
 func TestBadDocuments(t *testing.T) {
+	t.Parallel()
 	for document, want := range badDocuments {
 		before := InvokeRequest{Operation: "kept", Data: []byte("kept")}
 		req := before
@@ -223,6 +230,7 @@ func TestBadDocuments(t *testing.T) {
 }
 
 func TestUnwritableDocuments(t *testing.T) {
+	t.Parallel()
 	invalid := "a\xff"
 	for want, req := range map[string]InvokeRequest{
 		`redisbinding: the request has metadata "key" that is not UTF-8, which JSON cannot carry`:                                              *request(GetOperation, invalid),

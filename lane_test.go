@@ -14,7 +14,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/redisbinding/redisbinding/internal/redistest"
 )
@@ -36,10 +35,11 @@ func queued(binding *RedisBinding) (n int) {
 
 // Every caller gets the reply to its own command, whoever leaves meanwhile.
 func TestRepliesGoToTheirCallers(t *testing.T) {
+	t.Parallel()
 	const callers, rounds, keys = 100, 100, 500
 	for _, setup := range []*redistest.Setup{redistest.Plain(t), redistest.TLS(t), redistest.Cluster(t)} {
 		t.Run(setup.Name, func(t *testing.T) {
-			defer setup.FlushAll(t)
+			t.Parallel()
 			binding := newBinding(t, setup.Fields("poolSize", "4"))
 			for i := range keys {
 				invoke(t, binding, create(fmt.Sprint("own", i), fmt.Sprint("value", i)))
@@ -69,8 +69,8 @@ func TestRepliesGoToTheirCallers(t *testing.T) {
 
 // Nobody waits for ever, however many there are.
 func TestManyCallersAllFinish(t *testing.T) {
+	t.Parallel()
 	setup := redistest.Plain(t)
-	defer setup.FlushAll(t)
 	binding := patient(t, setup, "poolSize", "2")
 	const callers, rounds = 2000, 3
 	soon(t, func() {
@@ -86,6 +86,7 @@ func TestManyCallersAllFinish(t *testing.T) {
 
 // A call that is cancelled before it was sent never is, and the others are.
 func TestCancelledInTheQueueIsNeverSent(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"plain", "cluster"} {
 		servers := redistest.StartProxied(t, kind)
 		binding := patient(t, servers.Setup, "poolSize", "2")
@@ -122,6 +123,7 @@ func TestCancelledInTheQueueIsNeverSent(t *testing.T) {
 
 // Replies that do not come keep those waiting who want them, and no others.
 func TestSlowReplyHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
 	srv := redistest.Start(t)
 	proxy := redistest.StartProxy(t, srv)
 	binding := newBinding(t, unhurried(srv, "redisHost", proxy.Addr, "poolSize", "8"))
@@ -145,6 +147,7 @@ func TestSlowReplyHoldsUpNobodyElse(t *testing.T) {
 // What waits goes on its own way after a while, also when all connections were
 // busy before, and nothing could.
 func TestPatienceAfterAFullPool(t *testing.T) {
+	t.Parallel()
 	srv := redistest.Start(t)
 	binding := newBinding(t, unhurried(srv, "poolSize", "8"))
 	srv.Pause()
@@ -180,10 +183,11 @@ func keysOf(t *testing.T, binding *RedisBinding, addr string, n int) (keys []str
 
 // A silent node of a cluster fails the calls to it, and holds up none to the others.
 func TestSilentNodeHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
 	const each = 22 // of three nodes: 66 callers
 	servers := redistest.StartProxied(t, "cluster")
-	forEveryPath(t, "cluster", func(t *testing.T, pipelining string) {
-		for _, readTimeout := range []string{long, "100ms"} {
+	forEveryPath(t, func(t *testing.T, pipelining string) {
+		for _, readTimeout := range []string{long, "2s"} {
 			// There are more callers than connections.
 			binding := patient(t, servers.Setup, "pipelining", pipelining, "poolSize", "4", "readTimeout", readTimeout)
 			var keys []string
@@ -216,8 +220,9 @@ func TestSilentNodeHoldsUpNoOther(t *testing.T) {
 // Keys that move to another node are found there, and counted once, in the midst
 // of moving and afterwards.
 func TestSlotsMove(t *testing.T) {
+	t.Parallel()
 	servers := redistest.StartProxied(t, "cluster")
-	forEveryPath(t, "cluster", func(t *testing.T, pipelining string) {
+	forEveryPath(t, func(t *testing.T, pipelining string) {
 		for _, callers := range loads {
 			binding := patient(t, servers.Setup, "pipelining", pipelining, "redisMaxRetries", "0")
 			tag := fmt.Sprint("{", pipelining, callers, "}")
@@ -258,12 +263,13 @@ func TestSlotsMove(t *testing.T) {
 // Close with calls in the queue: it waits for those that end by themselves and
 // fails those that would not, and leaves nothing.
 func TestCloseWithCallsInTheQueue(t *testing.T) {
+	t.Parallel()
 	const callers = 64
 	for _, kind := range []string{"plain", "cluster"} {
 		servers := redistest.StartProxied(t, kind)
 		for _, readTimeout := range []string{long, "-1"} {
 			t.Run(kind+", readTimeout "+readTimeout, func(t *testing.T) {
-				before := goleak.IgnoreCurrent()
+				requireNoGoroutines := redistest.WatchGoroutines(t)
 				binding := patient(t, servers.Setup, "poolSize", "2", "readTimeout", readTimeout)
 				servers.Pause()
 				resume := sync.OnceFunc(servers.Resume)
@@ -296,7 +302,7 @@ func TestCloseWithCallsInTheQueue(t *testing.T) {
 					}
 					assert.NoError(t, <-closed)
 				})
-				assert.NoError(t, goleak.Find(before))
+				requireNoGoroutines()
 			})
 		}
 	}

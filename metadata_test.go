@@ -37,6 +37,7 @@ func mustParse(t *testing.T, metadata map[string]string) *Metadata {
 }
 
 func TestMetadataDefaults(t *testing.T) {
+	t.Parallel()
 	m := mustParse(t, localhost())
 	assert.Equal(t, &Metadata{
 		RedisHost:             "localhost",
@@ -63,6 +64,7 @@ func TestMetadataDefaults(t *testing.T) {
 }
 
 func TestUniversalOptionsDefaults(t *testing.T) {
+	t.Parallel()
 	assert.Equal(t, &redis.UniversalOptions{
 		Addrs:                    []string{"localhost:6379"},
 		Protocol:                 3,
@@ -85,6 +87,7 @@ func TestUniversalOptionsDefaults(t *testing.T) {
 }
 
 func TestUniversalOptionsOverrides(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		field, value string
 		more         []string
@@ -151,6 +154,7 @@ func TestUniversalOptionsOverrides(t *testing.T) {
 }
 
 func TestMetadataOverrides(t *testing.T) {
+	t.Parallel()
 	// What no go-redis option shows.
 	m := mustParse(t, localhost(
 		"idleCheckFrequency", "-1", "redeliverInterval", "0", "processingTimeout", "30s", "ttlInSeconds", "90",
@@ -171,6 +175,7 @@ func TestMetadataOverrides(t *testing.T) {
 }
 
 func TestMetadataAzureCertificate(t *testing.T) {
+	t.Parallel()
 	pem, _ := newAzureCertificate(t)
 	application := []string{"azureTenantID", "t", "azureClientID", "c"}
 	for _, certificate := range []string{pem, strings.ReplaceAll(pem, "\n", `\n`), strings.ReplaceAll(pem, "\n", `\n`) + "\n",
@@ -184,6 +189,7 @@ func TestMetadataAzureCertificate(t *testing.T) {
 }
 
 func TestMetadataTLS(t *testing.T) {
+	t.Parallel()
 	certs := redistest.NewCertificates(t)
 	// With line breaks written out, as environment variables and JSON have them.
 	escaped := strings.ReplaceAll(string(certs.Cert), "\n", `\n`)
@@ -200,6 +206,7 @@ func TestMetadataTLS(t *testing.T) {
 }
 
 func TestMetadataNames(t *testing.T) {
+	t.Parallel()
 	// Without regard to case; the same value under two spellings is no conflict.
 	m := mustParse(t, map[string]string{"REDISHOST": "h", "redisHost": "h", "RedisDb": "3"})
 	assert.Equal(t, 3, m.RedisDB)
@@ -220,6 +227,7 @@ func TestMetadataNames(t *testing.T) {
 }
 
 func TestRedisHost(t *testing.T) {
+	t.Parallel()
 	for host, want := range map[string]string{
 		"localhost":                "localhost:6379",
 		"localhost:6380":           "localhost:6380",
@@ -245,6 +253,7 @@ func TestRedisHost(t *testing.T) {
 }
 
 func TestMetadataValidations(t *testing.T) {
+	t.Parallel()
 	certs := redistest.NewCertificates(t)
 	other := redistest.NewCertificates(t)
 	const (
@@ -376,6 +385,7 @@ func TestMetadataValidations(t *testing.T) {
 }
 
 func TestUnknownFields(t *testing.T) {
+	t.Parallel()
 	metadata := localhost("redisHots", "h", "pool_size", "5", "direction", "output", "UseAzureADD", "x")
 	m := mustParse(t, metadata)
 	assert.Equal(t, []string{"UseAzureADD", "direction", "pool_size", "redisHots"}, m.Unknown)
@@ -405,6 +415,7 @@ func TestUnknownFields(t *testing.T) {
 
 // Whoever sends hundreds of fields is not misspelling, and does not fill the log.
 func TestManyUnknownFields(t *testing.T) {
+	t.Parallel()
 	metadata := localhost()
 	for i := range 201 {
 		metadata["field"+strconv.Itoa(i)] = "x"
@@ -421,6 +432,7 @@ func TestManyUnknownFields(t *testing.T) {
 }
 
 func TestMetadataPrintsNoSecret(t *testing.T) {
+	t.Parallel()
 	m := mustParse(t, localhost("redisPassword", "hunter2", "redisUsername", "app"))
 	assertNoSecret(t, "hunter2", m, *m, m.RedisPassword, &m.RedisPassword)
 	assert.Equal(t, "", Secret("").String())
@@ -428,6 +440,7 @@ func TestMetadataPrintsNoSecret(t *testing.T) {
 }
 
 func TestUniversalOptionsAreTheCallersOwn(t *testing.T) {
+	t.Parallel()
 	m := mustParse(t, localhost("enableTLS", "1"))
 	o := m.UniversalOptions()
 	o.Addrs[0], o.TLSConfig.ServerName = "changed", "changed"
@@ -438,6 +451,7 @@ func TestUniversalOptionsAreTheCallersOwn(t *testing.T) {
 
 // The client follows from redisType and failover also when go-redis picks it.
 func TestUniversalOptionsPickTheSameClient(t *testing.T) {
+	t.Parallel()
 	for want, metadata := range map[string]map[string]string{
 		"node":     localhost(),
 		"cluster":  localhost("redisType", "cluster"),
@@ -454,6 +468,7 @@ func TestUniversalOptionsPickTheSameClient(t *testing.T) {
 }
 
 func TestParseBool(t *testing.T) {
+	t.Parallel()
 	for want, values := range map[bool][]string{
 		true:  {"true", "True", "TRUE", "t", "1", "yes", "Y", "on", " on\n"},
 		false: {"false", "F", "0", "no", "n", "OFF"},
@@ -471,6 +486,7 @@ func TestParseBool(t *testing.T) {
 }
 
 func TestParseTTL(t *testing.T) {
+	t.Parallel()
 	for value, want := range map[string]time.Duration{
 		"1":                     time.Second,
 		"+60":                   time.Minute,

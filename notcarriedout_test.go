@@ -11,6 +11,7 @@ import (
 
 // ErrNotCarriedOut is a promise: who is told so may send an increment again.
 func TestErrNotCarriedOut(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server)
 	binding := newBinding(t, map[string]string{"redisHost": proxy.Addr})

@@ -59,8 +59,10 @@ func admin(t *testing.T, setup *redistest.Setup) redis.UniversalClient {
 }
 
 func TestOperations(t *testing.T) {
+	t.Parallel()
 	for _, target := range targets(t) {
 		t.Run(target.name, func(t *testing.T) {
+			t.Parallel()
 			binding := newBinding(t, target.metadata)
 			require.NoError(t, binding.Ping(t.Context()))
 			runOperationTests(t, binding, target.admin)
@@ -266,6 +268,7 @@ func assertTTL(t *testing.T, admin redis.UniversalClient, key string, want time.
 
 // A TTL ends a key for real.
 func TestTTLEndsKeys(t *testing.T) {
+	t.Parallel()
 	binding := newBinding(t, redistest.Plain(t).Fields())
 	invoke(t, binding, create("ends", "v", "ttlInSeconds", "20ms"))
 	invoke(t, binding, request(IncrementOperation, "ends too", "ttlInSeconds", "20ms"))
@@ -279,6 +282,7 @@ func TestTTLEndsKeys(t *testing.T) {
 
 // One command an operation: counted on the way to the server.
 func TestOneCommandPerOperation(t *testing.T) {
+	t.Parallel()
 	srv := redistest.Start(t)
 	proxy := redistest.StartProxy(t, srv)
 	binding := newBinding(t, map[string]string{"redisHost": proxy.Addr})
@@ -297,6 +301,7 @@ func TestOneCommandPerOperation(t *testing.T) {
 
 // Servers before 6.2 have no GETDEL, before 6.0 no HELLO.
 func TestOlderServers(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{
 		{"--rename-command", "GETDEL", ""},
 		{"--rename-command", "GETDEL", "", "--rename-command", "HELLO", ""},
@@ -316,6 +321,7 @@ func TestOlderServers(t *testing.T) {
 
 // A user who may run the operations' commands and no more leaves no trace in ACL LOG.
 func TestPlainUser(t *testing.T) {
+	t.Parallel()
 	rules := []string{"~*", "resetchannels"}
 	var onCluster, onSentinels []string
 	for _, row := range permissions(t) {
@@ -331,6 +337,7 @@ func TestPlainUser(t *testing.T) {
 	}
 	for _, kind := range []string{"plain", "sentinel", "cluster"} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			var setup *redistest.Setup
 			commands := slices.Clone(rules)
 			switch kind {
@@ -364,6 +371,7 @@ func TestPlainUser(t *testing.T) {
 
 // A user who may not SET gets an error for an increment with a TTL, and nothing is counted.
 func TestIncrementWithTTLIsAllOrNothing(t *testing.T) {
+	t.Parallel()
 	srv := redistest.Start(t, "--user", "counter", "on", ">pw", "~*", "+incr", "+get", "+eval", "+ping")
 	binding := newBinding(t, map[string]string{"redisHost": srv.Addr, "redisUsername": "counter", "redisPassword": "pw"})
 	srv.Do(t, "set", "n", "5")
@@ -376,6 +384,7 @@ func TestIncrementWithTTLIsAllOrNothing(t *testing.T) {
 }
 
 func TestRESP3(t *testing.T) {
+	t.Parallel()
 	srv := redistest.Start(t)
 	newBinding(t, map[string]string{"redisHost": srv.Addr})
 	assert.Contains(t, clientsOf(t, srv)[0], "resp=3")
@@ -383,6 +392,7 @@ func TestRESP3(t *testing.T) {
 
 // Replies of up to one byte may be strings that Go keeps in read-only memory.
 func TestReplyDataMayBeChanged(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{"", "x"} {
 		data := replyData(GetOperation, text, nil)
 		assert.NotNil(t, data)

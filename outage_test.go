@@ -17,6 +17,7 @@ import (
 // Who connects to a server that takes connections and hangs up, as what balances load
 // for a dead one does, shares the attempts, and the failure.
 func TestCallersOfADeadServerShareAttempts(t *testing.T) {
+	t.Parallel()
 	network := redistest.StartNetwork(t, redistest.Start(t), "127.0.0.1:0")
 	binding := newBinding(t, map[string]string{"redisHost": network.Addr, "poolSize": "200", "pipelining": "off"})
 	network.Dark(true)
@@ -37,6 +38,7 @@ func TestCallersOfADeadServerShareAttempts(t *testing.T) {
 // A call does not wait for an attempt that was begun before the server was back, and
 // will come to nothing.
 func TestAttemptsThatHangHoldUpNobody(t *testing.T) {
+	t.Parallel()
 	server, certificates := redistest.StartTLS(t, "--tls-auth-clients", "no")
 	network := redistest.StartNetwork(t, server, "127.0.0.1:0")
 	binding := newBinding(t, map[string]string{"redisHost": network.Addr, "enableTLS": "true", "caCert": string(certificates.CA), "dialTimeout": "1m"})
@@ -66,6 +68,7 @@ func TestAttemptsThatHangHoldUpNobody(t *testing.T) {
 // What keeps one server behind an address from answering says nothing of the others: a
 // failure is shared when it is not the first.
 func TestFirstFailuresAreNotShared(t *testing.T) {
+	t.Parallel()
 	addr := listen(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 	for _, failures := range []int{certainly - 1, certainly} {
 		d := newDialer(time.Minute, nil, &connSet{})

@@ -13,6 +13,7 @@ import (
 )
 
 func TestReadmeProgram(t *testing.T) {
+	t.Parallel()
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	first25 := strings.Join(strings.SplitN(string(readme), "\n", 26)[:25], "\n")
@@ -29,6 +30,7 @@ func TestReadmeProgram(t *testing.T) {
 
 // The table names every field and its default.
 func TestReadmeTable(t *testing.T) {
+	t.Parallel()
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	rows := map[string][]string{}

@@ -40,6 +40,7 @@ func fillSecrets(m *Metadata, secret string) (filled []string) {
 
 // A field that may hold a secret is a Secret, the ones that are to come as well.
 func TestSecretFields(t *testing.T) {
+	t.Parallel()
 	var m Metadata
 	filled := fillSecrets(&m, "x")
 	may := regexp.MustCompile(`(?i)password|secret|token|credential|key|cert`)
@@ -55,6 +56,7 @@ func TestSecretFields(t *testing.T) {
 // No exported type shows a secret that it holds, however it is printed. What requests
 // and responses hold are data: they show it, and are in no error, log line or span.
 func TestTypesShowNoSecret(t *testing.T) {
+	t.Parallel()
 	const secret = secrettest.Nasty
 	fake := redistest.Start(t, "--requirepass", "another")
 	metadata := mustParse(t, map[string]string{"redisHost": fake.Addr, "redisPassword": secret})
@@ -189,6 +191,7 @@ func TestSecretsOfFailures(t *testing.T) {
 
 // go-redis logs error replies to a login, which may repeat it.
 func TestLogRedisToShowsNoReply(t *testing.T) {
+	t.Parallel()
 	var log lockedBuffer
 	logger := redisLogger{slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	logger.Printf(context.Background(), "redis: re-authentication failed: %v", fmt.Errorf("conn: %w", replyError("WRONGPASS hunter2 is no password")))

@@ -64,6 +64,7 @@ func TestEnvSecrets(t *testing.T) {
 }
 
 func TestFolderSecrets(t *testing.T) {
+	t.Parallel()
 	dir := writeFiles(t, map[string]string{
 		"redis/password": "hunter2\n", "redis/username": "ada", "token": "hunter2\r\n", "own/own": "mine", "breaks/two": "a\n\n", "breaks/cr": "a\r",
 		"breaks/only": "\n", "full/most": strings.Repeat("x", MaxSecretFileSize), "full/more": strings.Repeat("x", MaxSecretFileSize+1),
@@ -118,6 +119,7 @@ func TestFolderSecrets(t *testing.T) {
 
 // Kubernetes mounts a secret as links to a folder that it replaces as a whole.
 func TestFolderSecretsLinks(t *testing.T) {
+	t.Parallel()
 	dir := writeFiles(t, map[string]string{"redis/..2026_11_22/password": "old", "redis/..2026_11_23/password": "hunter2"})
 	outside := writeFiles(t, map[string]string{"password": "hunter2"})
 	for link, to := range map[string]string{
@@ -142,6 +144,7 @@ func TestFolderSecretsLinks(t *testing.T) {
 
 // What nobody writes to must not block, and what never ends must not be read.
 func TestSecretsOfNoFiles(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "pipe")
 	if err := exec.Command("mkfifo", fifo).Run(); err != nil {
@@ -156,6 +159,7 @@ func TestSecretsOfNoFiles(t *testing.T) {
 }
 
 func TestFileSecrets(t *testing.T) {
+	t.Parallel()
 	for _, test := range []secretTest{
 		{"token", "token", "plain", ""},
 		{"token", "", "plain", ""},
@@ -183,6 +187,7 @@ func TestFileSecrets(t *testing.T) {
 }
 
 func TestFileSecretsErrors(t *testing.T) {
+	t.Parallel()
 	deep := strings.Repeat(`{"a":`, 9000) + `"hunter2"` + strings.Repeat("}", 9000)
 	for text, test := range map[string]secretTest{
 		"\ufeff{\"a\":\"\\u00e4\\n\"}": {"a", "", "ä\n", ""},

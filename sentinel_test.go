@@ -21,6 +21,7 @@ func creates(binding *RedisBinding) func() bool {
 }
 
 func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
 	setup := redistest.StartSentinel(t)
 	binding := newBinding(t, setup.Fields())
 	invoke(t, binding, create("k", "v"))
@@ -31,6 +32,7 @@ func TestSentinelFailover(t *testing.T) {
 
 // One sentinel that hangs delays neither the start nor a new connection.
 func TestHungSentinel(t *testing.T) {
+	t.Parallel()
 	setup := redistest.StartSentinel(t)
 	for _, s := range setup.Sentinels {
 		s.Pause()
@@ -44,6 +46,7 @@ func TestHungSentinel(t *testing.T) {
 
 // Sentinels that all hang end a call with its context, and do not keep Close.
 func TestHungSentinels(t *testing.T) {
+	t.Parallel()
 	setup := redistest.StartSentinel(t)
 	binding := newBinding(t, setup.Fields("dialTimeout", long, "readTimeout", long), WithLazyConnect())
 	for _, s := range setup.Sentinels {
@@ -61,6 +64,7 @@ func TestHungSentinels(t *testing.T) {
 
 // Sentinels that redisHost does not name are learnt, and asked when those it names are gone.
 func TestSentinelsAreLearnt(t *testing.T) {
+	t.Parallel()
 	setup := redistest.StartSentinel(t)
 	first, _, _ := strings.Cut(setup.Metadata["redisHost"], ",")
 	binding := newBinding(t, setup.Fields("redisHost", first))
@@ -80,6 +84,7 @@ func TestSentinelsAreLearnt(t *testing.T) {
 // When the primary has moved, no connection to the old one is left in use: it
 // may be cut off from the others and still answer.
 func TestSwitchMasterClosesConnections(t *testing.T) {
+	t.Parallel()
 	setup := redistest.Sentinel(t)
 	binding := newBinding(t, setup.Fields())
 	invoke(t, binding, create("k", "v"))

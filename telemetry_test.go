@@ -43,6 +43,7 @@ func collect(t *testing.T, reader sdkmetric.Reader) map[string]metricdata.Aggreg
 }
 
 func TestSpans(t *testing.T) {
+	t.Parallel()
 	srv := redistest.Start(t)
 	ended := tracetest.NewSpanRecorder()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(ended))
@@ -98,6 +99,7 @@ func TestSpans(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	srv := redistest.Start(t)
 	reader := sdkmetric.NewManualReader()
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
@@ -147,6 +149,7 @@ func TestMetrics(t *testing.T) {
 
 // How long the token of Entra ID lives is a metric.
 func TestMetricTokenTimeLeft(t *testing.T) {
+	t.Parallel()
 	reader := sdkmetric.NewManualReader()
 	binding := newBinding(t, entraFields("redisHost", "127.0.0.1:1"), WithLazyConnect(),
 		WithTokenCredential(&fakeCredential{t: t, lifetime: time.Hour}),

@@ -57,6 +57,7 @@ func assertNothingInTheClear(t *testing.T, middle *redistest.Middle, failed bool
 }
 
 func TestTLSVersions(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"TLSv1.2", "TLSv1.3"} {
 		t.Run(version, func(t *testing.T) {
 			srv, certs := redistest.StartTLS(t, "--tls-protocols", version, "--requirepass", tlsPassword)
@@ -71,6 +72,7 @@ func TestTLSVersions(t *testing.T) {
 // Whoever cannot prove to be the server gets neither a password nor a command, and
 // the error says what to check.
 func TestTLSRefusesServers(t *testing.T) {
+	t.Parallel()
 	certs := redistest.NewCertificates(t)
 	other := redistest.NewCertificates(t)
 	good := certs.Issue(t, func(*x509.Certificate) {})
@@ -149,6 +151,7 @@ func serverHello(reply []byte) []byte {
 
 // Somebody in between who wants an older version of TLS, or none, gets no connection.
 func TestTLSDowngrade(t *testing.T) {
+	t.Parallel()
 	srv, certs := redistest.StartTLS(t, "--tls-auth-clients", "no", "--requirepass", tlsPassword)
 	for name, test := range map[string]struct {
 		change func(request, reply []byte)
@@ -189,6 +192,7 @@ func TestTLSDowngrade(t *testing.T) {
 
 // A change of a single bit later on ends the connection.
 func TestTLSTampering(t *testing.T) {
+	t.Parallel()
 	srv, certs := redistest.StartTLS(t, "--tls-auth-clients", "no", "--requirepass", tlsPassword)
 	var tamper atomic.Bool
 	middle := redistest.StartMiddle(t, srv.Addr, func(_, reply []byte) {
@@ -210,6 +214,7 @@ func TestTLSTampering(t *testing.T) {
 // certificate: the first read has to say so. The handshake is over by then, so that
 // what the server gets is encrypted for it and nobody else.
 func TestTLSClientCertificate(t *testing.T) {
+	t.Parallel()
 	other := redistest.NewCertificates(t)
 	for _, version := range []string{"TLSv1.2", "TLSv1.3"} {
 		srv, certs := redistest.StartTLS(t, "--tls-protocols", version, "--requirepass", tlsPassword)
@@ -243,6 +248,7 @@ func TestTLSClientCertificate(t *testing.T) {
 // Without enableTLS a server that speaks TLS gets the password in the clear, as
 // nothing else was asked for; what comes back says so.
 func TestNoTLSToTLS(t *testing.T) {
+	t.Parallel()
 	srv, _ := redistest.StartTLS(t, "--tls-auth-clients", "no")
 	_, err := NewRedisBinding(map[string]string{"redisHost": srv.Addr})
 	assert.ErrorContains(t, err, "(if the server expects TLS, set enableTLS to true)")
@@ -251,6 +257,7 @@ func TestNoTLSToTLS(t *testing.T) {
 // Each node of a cluster has to prove to be the host that it was announced as, and
 // each primary and each sentinel that it was named by.
 func TestTLSOtherServers(t *testing.T) {
+	t.Parallel()
 	certs := redistest.NewCertificates(t)
 	at := func(names []string, ips ...net.IP) *tls.Config {
 		return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{
@@ -338,6 +345,7 @@ func TestTLSOtherServers(t *testing.T) {
 }
 
 func TestAdviceOnTLS(t *testing.T) {
+	t.Parallel()
 	entra := mustParse(t, map[string]string{"redisHost": "h:1", "enableTLS": "1", "useEntraID": "1"})
 	unknown := &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}
 	assert.Contains(t, entra.advice(unknown, false), "set caCert")

@@ -179,6 +179,7 @@ func TestTokenIsRenewedInTime(t *testing.T) {
 }
 
 func TestTokenOfAnyLifetime(t *testing.T) {
+	t.Parallel()
 	for _, lifetime := range []time.Duration{1, time.Millisecond, 10 * time.Minute, 1 << 62, 1<<63 - 1} {
 		now := wallClock()
 		renewal := (&token{acquired: now, expires: now.Add(lifetime)}).renewal()
@@ -441,6 +442,7 @@ func TestTokensThatAreNone(t *testing.T) {
 }
 
 func TestTokenErrorsHoldNoSecret(t *testing.T) {
+	t.Parallel()
 	const secret = "hunter2~secret"
 	jwtLike := newJWT(t, jwt.MapClaims{"oid": testObjectID})
 	for name, cause := range map[string]error{

@@ -22,6 +22,7 @@ func invoke(t *testing.T, binding redisbinding.OutputBinding, req *redisbinding.
 }
 
 func TestNew(t *testing.T) {
+	t.Parallel()
 	a, b := New(t), New(t, redisbinding.WithoutPipelining())
 	require.NoError(t, a.Ping(t.Context()))
 	invoke(t, a, create("key", "value"))
@@ -37,6 +38,7 @@ func TestNew(t *testing.T) {
 }
 
 func TestNewEndsWithTheTest(t *testing.T) {
+	t.Parallel()
 	var b *Binding
 	t.Run("test", func(t *testing.T) {
 		b = New(t)
@@ -49,6 +51,7 @@ func TestNewEndsWithTheTest(t *testing.T) {
 }
 
 func TestMetadata(t *testing.T) {
+	t.Parallel()
 	b := New(t)
 	fields := b.Metadata()
 	fields["ttlInSeconds"] = "60" // the caller's own
@@ -62,6 +65,7 @@ func TestMetadata(t *testing.T) {
 }
 
 func TestAdvance(t *testing.T) {
+	t.Parallel()
 	b := New(t)
 	invoke(t, b, create("hour", "value", "ttlInSeconds", "3600"))
 	invoke(t, b, create("short", "value", "ttlInSeconds", "1500ms"))
@@ -86,6 +90,7 @@ func TestAdvance(t *testing.T) {
 }
 
 func TestValueAndKeys(t *testing.T) {
+	t.Parallel()
 	b := New(t)
 	assert.Empty(t, b.Keys())
 	invoke(t, b, create("b", "\x00\xff"))
@@ -101,6 +106,7 @@ func TestValueAndKeys(t *testing.T) {
 }
 
 func TestFail(t *testing.T) {
+	t.Parallel()
 	b := New(t)
 	invoke(t, b, create("key", "value"))
 	b.Fail("READONLY You can't write against a read only replica.")
@@ -132,6 +138,7 @@ func TestFail(t *testing.T) {
 }
 
 func TestStopAndStart(t *testing.T) {
+	t.Parallel()
 	b := New(t)
 	invoke(t, b, create("key", "value", "ttlInSeconds", "60"))
 	invoke(t, b, create("short", "value", "ttlInSeconds", "1"))
@@ -156,6 +163,7 @@ func TestStopAndStart(t *testing.T) {
 
 // Whatever comes together, an increment is counted once or is an error.
 func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
 	b := New(t)
 	var calls, hands sync.WaitGroup
 	end := make(chan struct{})
@@ -199,6 +207,7 @@ func TestConcurrentUse(t *testing.T) {
 
 // Nothing that was sent before Stop is carried out after it.
 func TestStopIsFinal(t *testing.T) {
+	t.Parallel()
 	b := New(t)
 	for range 20 {
 		var calls sync.WaitGroup

@@ -785,6 +785,7 @@ func failures(t *testing.T, r rule, defect func(b *broken)) []string {
 
 // The suite is worth what it can find: each defect is told by the rules it breaks.
 func TestConformanceFindsDefects(t *testing.T) {
+	t.Parallel()
 	for _, defect := range defects {
 		t.Run(defect.name, func(t *testing.T) {
 			for _, name := range defect.rules {
@@ -801,6 +802,7 @@ func TestConformanceFindsDefects(t *testing.T) {
 
 // No rule is there that never fails.
 func TestEveryRuleFindsADefect(t *testing.T) {
+	t.Parallel()
 	told := map[string]bool{}
 	for _, defect := range defects {
 		for _, name := range defect.rules {
@@ -814,6 +816,7 @@ func TestEveryRuleFindsADefect(t *testing.T) {
 
 // Without a defect there is nothing to tell, whatever is wrapped around a binding.
 func TestConformanceFindsNothing(t *testing.T) {
+	t.Parallel()
 	for _, r := range rules {
 		assert.Empty(t, failures(t, r, func(*broken) {}), r.name)
 	}
@@ -821,6 +824,7 @@ func TestConformanceFindsNothing(t *testing.T) {
 
 // A binding without increment is one all the same.
 func TestConformanceWithoutIncrement(t *testing.T) {
+	t.Parallel()
 	for _, r := range rules {
 		assert.Empty(t, failures(t, r, func(b *broken) {
 			b.operations = func() []redisbinding.OperationKind { return b.RedisBinding.Operations()[:3] }
@@ -836,6 +840,7 @@ func TestConformanceWithoutIncrement(t *testing.T) {
 
 // A key that stays is noticed on a clock that nobody moves, too.
 func TestConformanceWaitsForTTLs(t *testing.T) {
+	t.Parallel()
 	type contract struct{ redisbinding.OutputBinding } // hides Advance
 	for _, r := range rules {
 		if r.name == "TTL" || r.name == "create replaces the TTL" {
@@ -849,6 +854,7 @@ func TestConformanceWaitsForTTLs(t *testing.T) {
 // Conformance fails the test of who calls it, by the name of the rule: seen from
 // outside, in a process of its own.
 func TestConformanceFails(t *testing.T) {
+	t.Parallel()
 	const variable = "BINDINGTEST_CONFORMANCE_FAILS"
 	if os.Getenv(variable) != "" {
 		Conformance(t, func(t *testing.T) redisbinding.OutputBinding {

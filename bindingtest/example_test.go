@@ -110,6 +110,7 @@ func ExampleConformance() {
 }
 
 func TestCounting(t *testing.T) {
+	t.Parallel()
 	bindingtest.Conformance(t, func(t *testing.T) redisbinding.OutputBinding {
 		return &counting{Binding: bindingtest.New(t)}
 	})

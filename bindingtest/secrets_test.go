@@ -9,6 +9,7 @@ import (
 
 // No exported type shows a secret that it holds, however it is printed.
 func TestTypesShowNoSecret(t *testing.T) {
+	t.Parallel()
 	const secret = secrettest.Nasty
 	binding := New(t)
 	_, err := binding.Invoke(t.Context(), &redisbinding.InvokeRequest{Operation: redisbinding.CreateOperation,

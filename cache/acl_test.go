@@ -31,6 +31,7 @@ type aclUse struct {
 
 // Each method needs what the documentation says, and nothing less.
 func TestPermissions(t *testing.T) {
+	t.Parallel()
 	srv := redistest.Start(t)
 	cluster, sentinel := redistest.Cluster(t), redistest.Sentinel(t)
 	t.Cleanup(func() {

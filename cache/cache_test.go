@@ -16,6 +16,7 @@ import (
 
 // The bytes in Redis are those that RedisCache of .NET writes.
 func TestLayout(t *testing.T) {
+	t.Parallel()
 	client := plain(t)
 	c := newTestCache(t, client, at(now), WithInstanceName("app:"))
 	for name, test := range map[string]struct {
@@ -72,6 +73,7 @@ func TestLayout(t *testing.T) {
 
 // What cannot be is refused, and nothing is sent.
 func TestOptionsThatCannotBe(t *testing.T) {
+	t.Parallel()
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
 	t.Cleanup(func() { _ = client.Close() })
 	c := newTestCache(t, client, at(now))
@@ -118,6 +120,7 @@ func TestOptionsThatCannotBe(t *testing.T) {
 
 // TestOperations runs on every kind of Redis.
 func TestOperations(t *testing.T) {
+	t.Parallel()
 	for _, target := range targets(t) {
 		t.Run(target.name, func(t *testing.T) {
 			client, ctx := target.client, t.Context()
@@ -230,6 +233,7 @@ func requireWrongType(t *testing.T, err error, prefix string) {
 
 // What .NET has written is read, and its sliding expirations go on.
 func TestEntriesOfDotNet(t *testing.T) {
+	t.Parallel()
 	for _, target := range targets(t) {
 		t.Run(target.name, func(t *testing.T) {
 			ctx, client := t.Context(), target.client
@@ -322,6 +326,7 @@ func assertTTL(t *testing.T, client redis.UniversalClient, key string, want int6
 
 // Reading goes on until the absolute end, and not beyond.
 func TestExpiryByWaiting(t *testing.T) {
+	t.Parallel()
 	client := plain(t)
 	c := newTestCache(t, client)
 	ctx := t.Context()
@@ -349,6 +354,7 @@ func TestExpiryByWaiting(t *testing.T) {
 
 // Nothing is lost that a server forgets: scripts are sent anew.
 func TestScriptsAreSentAnew(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	client := clientOf(t, server.Addr)
 	c := newTestCache(t, client)
@@ -371,6 +377,7 @@ func TestScriptsAreSentAnew(t *testing.T) {
 
 // One call is one round trip.
 func TestRoundTrips(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	client := clientOf(t, server.Addr)
 	c := newTestCache(t, client)

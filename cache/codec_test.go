@@ -20,6 +20,7 @@ type user struct {
 }
 
 func TestTypedValues(t *testing.T) {
+	t.Parallel()
 	client := plain(t)
 	c := newTestCache(t, client)
 	ctx := t.Context()
@@ -58,6 +59,7 @@ func assertTyped[T any](t *testing.T, c *Cache, value T, stored string) {
 
 // Every caller has a value of its own.
 func TestTypedValuesAreNotShared(t *testing.T) {
+	t.Parallel()
 	c := newTestCache(t, plain(t))
 	release := make(chan struct{})
 	got := make(chan *user, 2)
@@ -80,6 +82,7 @@ func TestTypedValuesAreNotShared(t *testing.T) {
 // Values that are kept in process are read once when callers can share them, and are never
 // one that another caller may change.
 func TestTypedValuesInProcess(t *testing.T) {
+	t.Parallel()
 	type address struct {
 		Street string
 		Number int
@@ -152,6 +155,7 @@ func (c *countingCodec) Unmarshal(data []byte, v any) error {
 
 // An entry that cannot be read is made anew, and not shown.
 func TestEntriesThatTheCodecCannotRead(t *testing.T) {
+	t.Parallel()
 	logger, log := testLogger()
 	c := newTestCache(t, plain(t), WithLogger(logger))
 	ctx := t.Context()
@@ -167,6 +171,7 @@ func TestEntriesThatTheCodecCannotRead(t *testing.T) {
 
 // However many find an entry that cannot be read, one factory is called.
 func TestOneFactoryForAnUnreadableEntry(t *testing.T) {
+	t.Parallel()
 	c := newTestCache(t, plain(t))
 	ctx := t.Context()
 	for round := range 20 {
@@ -186,6 +191,7 @@ func TestOneFactoryForAnUnreadableEntry(t *testing.T) {
 }
 
 func TestCodecThatFails(t *testing.T) {
+	t.Parallel()
 	c := newTestCache(t, plain(t), WithCodec(brokenCodec{}))
 	one := func(context.Context) (int, error) { return 1, nil }
 	_, err := GetOrCreate(t.Context(), c, "key", one, EntryOptions{})

@@ -21,6 +21,7 @@ func writeFiles(t *testing.T, files map[string]string) string {
 }
 
 func TestLoadConfiguration(t *testing.T) {
+	t.Parallel()
 	file := writeFiles(t, map[string]string{"appsettings.json": "\ufeff" + `{
 		// comments,
 		"A": {"B": "text", "Number": 3000, "Float": 1e3, "Yes": true, "No": false, "Gone": null, "Empty": {}},
@@ -46,6 +47,7 @@ func TestLoadConfiguration(t *testing.T) {
 }
 
 func TestLoadConfigurationOrder(t *testing.T) {
+	t.Parallel()
 	file := writeFiles(t, map[string]string{
 		"appsettings.json":             `{"X": "base", "Base": "1", "Null": "1"}`,
 		"appsettings.Production.json":  `{"x": "production", "null": null}`,
@@ -78,6 +80,7 @@ func TestLoadConfigurationOrder(t *testing.T) {
 }
 
 func TestLoadConfigurationMissing(t *testing.T) {
+	t.Parallel()
 	for _, file := range []string{"", filepath.Join(t.TempDir(), "appsettings.json")} {
 		c, err := loadConfiguration(file, false, []string{"A=1"})
 		require.NoError(t, err)
@@ -92,6 +95,7 @@ func TestLoadConfigurationMissing(t *testing.T) {
 }
 
 func TestLoadConfigurationErrors(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ text, want string }{
 		{"", "line 1 is no JSON"},
 		{"{\n\"a\": hunter2\n}", "line 2 is no JSON"},

@@ -25,6 +25,7 @@ func mustParse(t *testing.T, s string) *ConnectionString {
 }
 
 func TestConnectionStringDefaults(t *testing.T) {
+	t.Parallel()
 	c := mustParse(t, "localhost")
 	assert.Equal(t, &redis.UniversalOptions{
 		Addrs:                 []string{"localhost:6379"},
@@ -58,6 +59,7 @@ func TestConnectionStringDefaults(t *testing.T) {
 }
 
 func TestEndpoints(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		s    string
 		want []string
@@ -100,11 +102,13 @@ func TestEndpoints(t *testing.T) {
 }
 
 func TestAbortConnect(t *testing.T) {
+	t.Parallel()
 	assert.True(t, mustParse(t, "localhost,abortConnect=True").AbortConnect())
 	assert.False(t, mustParse(t, "localhost,abortConnect=True,abortConnect=0").AbortConnect())
 }
 
 func TestLastKeywordWins(t *testing.T) {
+	t.Parallel()
 	c := mustParse(t, "localhost,syncTimeout=1,SYNCTIMEOUT=2000,password=a,password=b")
 	assert.Equal(t, 2*time.Second, c.UniversalOptions().ReadTimeout)
 	assert.Equal(t, "b", c.UniversalOptions().Password)
@@ -112,6 +116,7 @@ func TestLastKeywordWins(t *testing.T) {
 }
 
 func TestWithoutEffect(t *testing.T) {
+	t.Parallel()
 	c := mustParse(t, "$CONFIG=,localhost,proxy=None,$FLUSHDB=x,sslHost=h,allowAdmin=1,ssl=false")
 	assert.Equal(t, []string{"sslHost", "allowAdmin", "proxy", "$CMD"}, c.WithoutEffect())
 	assert.Nil(t, c.UniversalOptions().TLSConfig)
@@ -170,6 +175,7 @@ var refused = []struct {
 }
 
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	for _, test := range refused {
 		t.Run(test.s, func(t *testing.T) {
 			c, err := ParseConnectionString(test.s)
@@ -215,6 +221,7 @@ var withSecrets = []string{
 }
 
 func TestNoSecretInErrors(t *testing.T) {
+	t.Parallel()
 	for _, s := range withSecrets {
 		t.Run(s, func(t *testing.T) {
 			_, err := ParseConnectionString(s)
@@ -256,6 +263,7 @@ func printed(t *testing.T, v any) string {
 }
 
 func TestConnectionStringPrintsNoSecret(t *testing.T) {
+	t.Parallel()
 	c := mustParse(t, "localhost,password=hunter2,sentinelPassword=hunter2,user=app,serviceName=m")
 	assert.Equal(t, "localhost:26379,user=app,password=***,sentinelPassword=***,serviceName=m", c.String())
 	assert.Equal(t, c.String(), fmt.Sprintf("%+v", *c))

@@ -88,6 +88,7 @@ func ping(t *testing.T, o *redis.UniversalOptions) error {
 }
 
 func TestTunnel(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	proxy := startConnectProxy(t, "200 Connection established")
 	require.NoError(t, ping(t, mustParse(t, server.Addr+",tunnel=http:"+proxy.addr).UniversalOptions()))
@@ -95,6 +96,7 @@ func TestTunnel(t *testing.T) {
 }
 
 func TestTunnelWithTLS(t *testing.T) {
+	t.Parallel()
 	server, certificates := redistest.StartTLS(t, "--tls-auth-clients", "no")
 	proxy := startConnectProxy(t, "200 OK")
 	for name, keyword := range map[string]string{"with": "tunnel=http:" + proxy.addr, "without": "tcpKeepAlive=false"} {
@@ -112,6 +114,7 @@ func TestTunnelWithTLS(t *testing.T) {
 }
 
 func TestTunnelRefused(t *testing.T) {
+	t.Parallel()
 	proxy := startConnectProxy(t, "403 Forbidden")
 	o := mustParse(t, "redis.example,connectRetry=1,tunnel=http:"+proxy.addr).UniversalOptions()
 	o.MaxRetries = -1
@@ -120,6 +123,7 @@ func TestTunnelRefused(t *testing.T) {
 }
 
 func TestTunnelSilent(t *testing.T) {
+	t.Parallel()
 	proxy := startConnectProxy(t, "")
 	o := mustParse(t, "redis.example,connectTimeout=50,tunnel=http:"+proxy.addr).UniversalOptions()
 	_, err := o.Dialer(t.Context(), "tcp", "redis.example:6379")
@@ -132,6 +136,7 @@ func TestTunnelSilent(t *testing.T) {
 }
 
 func TestTunnelThatSpeaksFirst(t *testing.T) {
+	t.Parallel()
 	proxy := startConnectProxy(t, "407 No\r\n\r\nX")
 	_, err := mustParse(t, "h,tunnel=http:"+proxy.addr).UniversalOptions().Dialer(t.Context(), "tcp", "h:1")
 	assert.ErrorContains(t, err, "407 No")
@@ -141,6 +146,7 @@ func TestTunnelThatSpeaksFirst(t *testing.T) {
 }
 
 func TestTunnelNotForSockets(t *testing.T) {
+	t.Parallel()
 	path := t.TempDir() + "/redis.sock"
 	redistest.Start(t, "--unixsocket", path)
 	proxy := startConnectProxy(t, "403 Forbidden")
@@ -150,11 +156,13 @@ func TestTunnelNotForSockets(t *testing.T) {
 }
 
 func TestWithoutKeepAlive(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	require.NoError(t, ping(t, mustParse(t, server.Addr+",tcpKeepAlive=0").UniversalOptions()))
 }
 
 func TestSentinelOnRealServers(t *testing.T) {
+	t.Parallel()
 	m := redistest.Sentinel(t).Metadata
 	s := m["redisHost"] + ",serviceName=" + m["sentinelMasterName"] + ",user=" + m["redisUsername"] + ",password=" + m["redisPassword"] +
 		",sentinelUser=" + m["sentinelUsername"] + ",sentinelPassword=" + m["sentinelPassword"]
@@ -164,6 +172,7 @@ func TestSentinelOnRealServers(t *testing.T) {
 }
 
 func TestClusterOnRealServers(t *testing.T) {
+	t.Parallel()
 	o := mustParse(t, redistest.Cluster(t).Metadata["redisHost"]+",$CONFIG=,resolveDns=true").UniversalOptions()
 	o.IsClusterMode = true
 	require.NoError(t, ping(t, o))

@@ -19,6 +19,7 @@ import (
 )
 
 func TestGetOrCreate(t *testing.T) {
+	t.Parallel()
 	for _, target := range targets(t) {
 		t.Run(target.name, func(t *testing.T) {
 			for name, opts := range map[string][]Option{"plain": nil, "hybrid": {WithHybridFormat()}} {
@@ -63,6 +64,7 @@ func TestGetOrCreate(t *testing.T) {
 
 // However many ask for a key that is not there, the factory is called once.
 func TestOneFactoryForManyCallers(t *testing.T) {
+	t.Parallel()
 	c := newTestCache(t, plain(t))
 	var calls atomic.Int64
 	asked, release := make(chan struct{}, 64), make(chan struct{})
@@ -115,6 +117,7 @@ func (f *flights) waiting(key string) (n int) {
 
 // A caller leaves with its own context; the work goes on until all have left.
 func TestCallersLeaveOneByOne(t *testing.T) {
+	t.Parallel()
 	c := newTestCache(t, plain(t))
 	type contextKey struct{}
 	started, ended := make(chan context.Context, 2), make(chan error, 2)
@@ -152,6 +155,7 @@ func TestCallersLeaveOneByOne(t *testing.T) {
 }
 
 func TestFactoryThatFails(t *testing.T) {
+	t.Parallel()
 	c := newTestCache(t, plain(t))
 	_, err := c.GetOrCreate(t.Context(), "key", func(context.Context) ([]byte, error) { return []byte("half"), io.ErrUnexpectedEOF }, EntryOptions{})
 	require.Equal(t, io.ErrUnexpectedEOF, err, "as it is")
@@ -181,6 +185,7 @@ func TestFactoryThatFails(t *testing.T) {
 
 // A factory that waits for itself is told so, also through others.
 func TestRecursion(t *testing.T) {
+	t.Parallel()
 	c := newTestCache(t, plain(t))
 	var ask func(context.Context) ([]byte, error)
 	ask = func(ctx context.Context) ([]byte, error) {
@@ -199,6 +204,7 @@ func TestRecursion(t *testing.T) {
 
 // What the factory keeps is not what callers get, and the tags are read when it is called.
 func TestFactoriesKeepWhatIsTheirs(t *testing.T) {
+	t.Parallel()
 	c := newTestCache(t, plain(t))
 	shared := []byte("shared")
 	for _, key := range []string{"key", ""} { // the latter without the cache
@@ -228,6 +234,7 @@ func TestFactoriesKeepWhatIsTheirs(t *testing.T) {
 
 // Calls with other flags do something else, and are not joined.
 func TestFlightsOfOtherFlags(t *testing.T) {
+	t.Parallel()
 	c := newTestCache(t, plain(t))
 	started, release, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
@@ -250,6 +257,7 @@ func TestFlightsOfOtherFlags(t *testing.T) {
 // WithRedisRequired: neither an entry that cannot be read nor one that cannot be stored is
 // passed over.
 func TestRedisRequired(t *testing.T) {
+	t.Parallel()
 	client := plain(t)
 	c := newTestCache(t, client, WithRedisRequired())
 	lenient := newTestCache(t, client)
@@ -320,6 +328,7 @@ func requireStored(t *testing.T, c *Cache, want string) {
 
 // A write waits for a factory's value that is being stored, however its callers have left.
 func TestWritesWaitForWhatIsBeingStored(t *testing.T) {
+	t.Parallel()
 	for _, through := range []string{"alone", "pipelined"} {
 		t.Run(through, func(t *testing.T) {
 			c, h := holding(t, "old")
@@ -360,6 +369,7 @@ func TestWritesWaitForWhatIsBeingStored(t *testing.T) {
 
 // A factory that begins while a write is on its way does not undo it.
 func TestFactoriesThatBeginDuringAWrite(t *testing.T) {
+	t.Parallel()
 	c, h := holding(t, "new")
 	written := make(chan error)
 	go func() { written <- c.Set(t.Context(), "key", []byte("new"), EntryOptions{}) }()
@@ -385,6 +395,7 @@ func TestFactoriesThatBeginDuringAWrite(t *testing.T) {
 
 // A panic that would reach nobody is logged.
 func TestPanicThatNobodyWaitsFor(t *testing.T) {
+	t.Parallel()
 	logger, log := testLogger()
 	c := newTestCache(t, plain(t), WithLogger(logger))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -399,6 +410,7 @@ func TestPanicThatNobodyWaitsFor(t *testing.T) {
 
 // A value whose time has come while it was made is returned, and not stored.
 func TestExpiryWhileTheFactoryRuns(t *testing.T) {
+	t.Parallel()
 	client := plain(t)
 	clock := &testClock{at: now}
 	c := newTestCache(t, client, WithClock(clock.now), WithRedisRequired())
@@ -413,6 +425,7 @@ func TestExpiryWhileTheFactoryRuns(t *testing.T) {
 
 // A write of this process is not undone by a factory that had begun before it.
 func TestWritesWinOverFactories(t *testing.T) {
+	t.Parallel()
 	for name, write := range map[string]func(*Cache, context.Context) error{
 		"Set": func(c *Cache, ctx context.Context) error { return c.Set(ctx, "key", []byte("new"), EntryOptions{}) },
 		"SetMany": func(c *Cache, ctx context.Context) error {
@@ -449,6 +462,7 @@ func TestWritesWinOverFactories(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
+	t.Parallel()
 	client := plain(t)
 	c := newLocalCache(t, client)
 	ctx := t.Context()
@@ -473,6 +487,7 @@ func TestFlags(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	client := plain(t)
 	logger, log := testLogger()
 	c := newTestCache(t, client, WithLogger(logger), WithMaximumPayload(10), WithMaximumKeyLength(5))
@@ -513,6 +528,7 @@ func TestLimits(t *testing.T) {
 
 // A failing Redis makes it slower, not wrong.
 func TestRedisThatFails(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr, ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1, ReadTimeout: time.Second})
 	t.Cleanup(func() { _ = client.Close() })
@@ -561,6 +577,7 @@ func TestRedisThatFails(t *testing.T) {
 
 // A caller whose context ends leaves a silent Redis.
 func TestRedisThatIsSilent(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr, ContextTimeoutEnabled: true, MaxRetries: -1, ReadTimeout: time.Second})
 	t.Cleanup(func() { _ = client.Close() })
@@ -585,6 +602,7 @@ func TestRedisThatIsSilent(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
+	t.Parallel()
 	client := plain(t)
 	c := New(client, WithLocal(1<<20))
 	started := make(chan struct{})

@@ -18,6 +18,7 @@ import (
 
 // go-redis looks for a dead connection through what is below.
 func TestGuardedShowsWhatIsBelow(t *testing.T) {
+	t.Parallel()
 	server := redistest.StartHostile(t, "plain", true, nil)
 	socket, err := net.Dial("tcp", server.Addr)
 	require.NoError(t, err)
@@ -41,6 +42,7 @@ func TestGuardedShowsWhatIsBelow(t *testing.T) {
 // Every connection of a cache that was opened has a guard, also with a Dialer of the
 // caller's.
 func TestOpenGuards(t *testing.T) {
+	t.Parallel()
 	for _, kind := range hostileKinds {
 		for name, dial := range map[string]func(context.Context, string, string) (net.Conn, error){
 			"own": nil,
@@ -62,6 +64,7 @@ func TestOpenGuards(t *testing.T) {
 
 // What comes with the reply to HELLO is no reply to the first command.
 func TestMoreThanHelloIsAnswered(t *testing.T) {
+	t.Parallel()
 	server := redistest.StartHostile(t, "plain", false, []byte("-ERR\r\n+PONG\r\n"))
 	c := openHostile(t, "plain", server.Addr)
 	_, _, err := c.Get(t.Context(), "k")
@@ -71,6 +74,7 @@ func TestMoreThanHelloIsAnswered(t *testing.T) {
 
 // go-redis takes these answers apart on goroutines of its own.
 func TestHostileSentinel(t *testing.T) {
+	t.Parallel()
 	for _, reply := range []string{"*0\r\n", "*1\r\n$1\r\na\r\n", "*2\r\n$0\r\n\r\n$0\r\n\r\n", "*2\r\n$1\r\na\r\n$-1\r\n", "*3\r\n+a\r\n+b\r\n+c\r\n"} {
 		server := redistest.StartHostile(t, "sentinel", false, []byte("-ERR no HELLO\r\n\x00"+reply))
 		c := openHostile(t, "sentinel", server.Addr)
@@ -82,6 +86,7 @@ func TestHostileSentinel(t *testing.T) {
 
 // go-redis subscribes to two channels, in the order of a map.
 func TestQuestionIn(t *testing.T) {
+	t.Parallel()
 	const subscribe, switches, other = "*3\r\n$9\r\nsubscribe\r\n", "$14\r\n+switch-master\r\n", "$20\r\n+replica-reconf-done\r\n"
 	for written, question := range map[string]sentinelQuestion{
 		subscribe + switches + other:                                            tellSwitches,
@@ -96,6 +101,7 @@ func TestQuestionIn(t *testing.T) {
 }
 
 func TestCheckSentinel(t *testing.T) {
+	t.Parallel()
 	const switched = "*3\r\n$7\r\nmessage\r\n$14\r\n+switch-master\r\n"
 	for _, test := range []struct {
 		asked   sentinelQuestion
@@ -131,6 +137,7 @@ func TestCheckSentinel(t *testing.T) {
 
 // A server that says again and again that it tells of changes holds nobody up.
 func TestSubscribedAgainAndAgain(t *testing.T) {
+	t.Parallel()
 	const subscribed = "*3\r\n$9\r\nsubscribe\r\n$20\r\n__redis__:invalidate\r\n:1\r\n"
 	server := redistest.StartHostile(t, "plain", true, []byte("+PONG\r\n\x00"+strings.Repeat(subscribed, 5)))
 	c := openHostile(t, "plain", server.Addr, WithLocal(1<<20))

@@ -24,6 +24,7 @@ import (
 // A Dialer of the caller's may return whatever is a connection, and a server that was
 // away is found again.
 func TestDialersOfCallers(t *testing.T) {
+	t.Parallel()
 	web := httptest.NewTLSServer(nil)
 	defer web.Close()
 	roots := x509.NewCertPool()
@@ -78,6 +79,7 @@ func pipeTo(conn net.Conn) net.Conn {
 
 // The warning that changes cannot be followed shows nothing of a login that a server repeats.
 func TestFollowingShowsNoSecret(t *testing.T) {
+	t.Parallel()
 	const secret = secrettest.Nasty
 	fake, err := fakeredis.NewServer("127.0.0.1:0")
 	require.NoError(t, err)

@@ -39,6 +39,7 @@ func checkedCluster(t *testing.T, setup *redistest.Setup, opts *redis.ClusterOpt
 }
 
 func TestCheckServers(t *testing.T) {
+	t.Parallel()
 	t.Run("plain", func(t *testing.T) {
 		assert.NoError(t, New(checked(t, redistest.Plain(t).Servers[0].Addr, nil)).HealthCheck(t.Context()))
 	})
@@ -62,6 +63,7 @@ func TestCheckServers(t *testing.T) {
 }
 
 func TestCheckServersThatAreDown(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	client := checked(t, server.Addr, &redis.Options{DialerRetries: 1})
 	require.NoError(t, New(client).HealthCheck(t.Context()))
@@ -76,6 +78,7 @@ func TestCheckServersThatAreDown(t *testing.T) {
 // A server repeats arguments of what it does not know. PING has none, but the end of the
 // text shows that it would have been cut off.
 func TestCheckServersRedacts(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "--rename-command", "PING", "")
 	err := New(checked(t, server.Addr, nil)).HealthCheck(t.Context())
 	assert.EqualError(t, err, "cache: health: ERR unknown command 'ping'")
@@ -84,6 +87,7 @@ func TestCheckServersRedacts(t *testing.T) {
 }
 
 func TestCheckServersObeysItsContext(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	client := checked(t, server.Addr, &redis.Options{ReadTimeout: -1, WriteTimeout: -1})
 	require.NoError(t, New(client).HealthCheck(t.Context())) // there is a connection
@@ -102,6 +106,7 @@ func TestCheckServersObeysItsContext(t *testing.T) {
 }
 
 func TestCheckServersObeysItsContextInClusters(t *testing.T) {
+	t.Parallel()
 	setup := redistest.StartCluster(t)
 	client := checkedCluster(t, setup, &redis.ClusterOptions{ReadTimeout: -1})
 	require.NoError(t, New(client).HealthCheck(t.Context()))
@@ -150,6 +155,7 @@ func TestCheckServersLeavesNothingForEver(t *testing.T) {
 }
 
 func TestCheckServersOfABrokenCluster(t *testing.T) {
+	t.Parallel()
 	setup := redistest.StartCluster(t)
 	client := checkedCluster(t, setup, &redis.ClusterOptions{DialerRetries: 1, ReadTimeout: 50 * time.Millisecond})
 	require.NoError(t, New(client).HealthCheck(t.Context()))
@@ -174,6 +180,7 @@ func TestCheckServersOfABrokenCluster(t *testing.T) {
 }
 
 func TestCheckServersOfAnEmptyCluster(t *testing.T) {
+	t.Parallel()
 	client := redis.NewClusterClient(&redis.ClusterOptions{
 		ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) { return nil, nil },
 	})
@@ -197,6 +204,7 @@ func TestCheckServersOfAnEmptyCluster(t *testing.T) {
 
 // A hook of the client, say, may panic where nobody could recover it.
 func TestCheckServersPanic(t *testing.T) {
+	t.Parallel()
 	client := checked(t, "127.0.0.1:1", &redis.Options{
 		CredentialsProvider: func() (string, string) { panic("no credentials") },
 		Dialer: func(context.Context, string, string) (net.Conn, error) {

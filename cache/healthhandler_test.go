@@ -52,6 +52,7 @@ func pingOf(client redis.UniversalClient) func(context.Context) error {
 }
 
 func TestHealthDefaults(t *testing.T) {
+	t.Parallel()
 	assert.Equal(t, 5*time.Second, DefaultHealthTimeout)
 	assert.Equal(t, "StackExchange.Redis", HealthCheckName)
 	for _, opts := range [][]HealthOption{nil, {WithHealthTimeout(0)}, {WithHealthTimeout(-1)}, {WithHealthLogger(nil)}} {
@@ -63,6 +64,7 @@ func TestHealthDefaults(t *testing.T) {
 }
 
 func TestHealthHandler(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		checks HealthChecks
 		opts   []HealthOption
@@ -99,6 +101,7 @@ func TestHealthHandler(t *testing.T) {
 }
 
 func TestHealthHandlerMethods(t *testing.T) {
+	t.Parallel()
 	h := HealthHandler(HealthChecks{"a": func(context.Context) error { panic("is not called") }})
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodPatch, "get"} {
 		got := asked(h, method)
@@ -116,6 +119,7 @@ func TestHealthHandlerMethods(t *testing.T) {
 }
 
 func TestHealthHandlerOfServers(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "--requirepass", "s3cret-password")
 	client := checked(t, server.Addr, &redis.Options{Password: "s3cret-password", DialerRetries: 1})
 	wrong := checked(t, server.Addr, &redis.Options{Password: "an0ther-password"})
@@ -155,6 +159,7 @@ func TestHealthHandlerOfServers(t *testing.T) {
 
 // One after the other they could not both come to the meeting.
 func TestHealthHandlerChecksAtOnce(t *testing.T) {
+	t.Parallel()
 	var meeting sync.WaitGroup
 	meeting.Add(2)
 	meets := func(context.Context) error {
@@ -238,6 +243,7 @@ func TestHealthHandlerSharesChecks(t *testing.T) {
 
 // For the race detector.
 func TestHealthHandlerOfManyGoroutines(t *testing.T) {
+	t.Parallel()
 	client := checked(t, redistest.Plain(t).Servers[0].Addr, nil)
 	h := HealthHandler(HealthChecks{HealthCheckName: pingOf(client), "fails": fails, "panics": func(context.Context) error { panic(1) }},
 		WithHealthDetails(), WithHealthLogger(slog.New(slog.DiscardHandler)))
@@ -285,6 +291,7 @@ func TestHealthHandlerContext(t *testing.T) {
 }
 
 func TestHealthHandlerKeepsItsChecks(t *testing.T) {
+	t.Parallel()
 	checks := HealthChecks{"a": passes}
 	h := HealthHandler(checks)
 	checks["late"], checks["a"] = fails, fails
@@ -334,6 +341,7 @@ func TestHealthLogger(t *testing.T) {
 }
 
 func TestTimeSpan(t *testing.T) {
+	t.Parallel()
 	for want, d := range map[string]time.Duration{
 		"00:00:00.0000000":    99 * time.Nanosecond,
 		"00:00:00.0012345":    1234567 * time.Nanosecond,

@@ -13,6 +13,7 @@ import (
 
 // The bytes are those that HybridCache of .NET writes.
 func TestHybridLayout(t *testing.T) {
+	t.Parallel()
 	client := plain(t)
 	c := newTestCache(t, client, at(now), WithHybridFormat(), WithInstanceName("app:"))
 	ctx := t.Context()
@@ -46,6 +47,7 @@ func withoutEntropy(data string) string {
 
 // The lengths are those of .NET's own test.
 func TestHybridLengths(t *testing.T) {
+	t.Parallel()
 	for want, tags := range map[int][]string{1054: nil, 1063: {"some_tag"}, 1075: {"some_tag", "another_tag"}} {
 		data := encodeHybrid("my key", make([]byte, 1024), tags, ticksOf(now), int64(5*time.Minute/tick))
 		assert.Len(t, data, want)
@@ -65,6 +67,7 @@ func TestHybridLengths(t *testing.T) {
 
 // What is not in the format is a miss, and says why in the log.
 func TestNotHybrid(t *testing.T) {
+	t.Parallel()
 	good := string(encodeHybrid("key", []byte("value"), []string{"tag"}, ticksOf(now), 1))
 	at := func(i int, b byte) string { return good[:i] + string([]byte{b}) + good[i+1:] }
 	tests := map[string]struct{ data, reason string }{

@@ -87,6 +87,7 @@ func tlsVersions(o *redis.UniversalOptions) any {
 }
 
 func TestKeywords(t *testing.T) {
+	t.Parallel()
 	tested := map[string]bool{}
 	for _, test := range accepted {
 		check := func(t *testing.T, c *ConnectionString, name string) {
@@ -121,6 +122,7 @@ func TestKeywords(t *testing.T) {
 }
 
 func TestKeywordNamesDiffer(t *testing.T) {
+	t.Parallel()
 	var names []string
 	for _, k := range keywords {
 		names = append(names, strings.ToLower(k.name()))

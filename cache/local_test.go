@@ -18,12 +18,24 @@ import (
 // soon is how long what another node does may take to be seen.
 const soon = 10 * time.Second
 
-// keep reads a key until it is kept in process.
+// keep reads a key until it is kept in process. When it has to store the key first,
+// it waits until the cache has heard of that, or the value would be dropped later.
 func keep(t *testing.T, c *Cache, key string, opts EntryOptions) {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		_, err := c.GetOrCreate(t.Context(), key, constant("made"), opts)
+	before, stored := c.local.seen(key), false
+	get := func() {
+		_, err := c.GetOrCreate(t.Context(), key, func(context.Context) ([]byte, error) {
+			stored = true
+			return []byte("made"), nil
+		}, opts)
 		require.NoError(t, err)
+	}
+	get()
+	if stored {
+		require.Eventually(t, func() bool { return c.local.seen(key) != before }, soon, time.Millisecond)
+	}
+	require.Eventually(t, func() bool {
+		get()
 		return c.local.get(key) != nil
 	}, soon, time.Millisecond)
 }
@@ -35,6 +47,7 @@ func requireDropped(t *testing.T, c *Cache, key string) {
 
 // What others write is seen, on every kind of Redis and whoever writes it.
 func TestOtherNodesWritesAreSeen(t *testing.T) {
+	t.Parallel()
 	for _, setup := range []*redistest.Setup{redistest.Plain(t), redistest.TLS(t), redistest.Sentinel(t), redistest.Cluster(t)} {
 		t.Run(setup.Name, func(t *testing.T) {
 			setup.FlushAll(t)
@@ -66,6 +79,7 @@ func TestOtherNodesWritesAreSeen(t *testing.T) {
 
 // A removal of a tag drops what has it and nothing else.
 func TestTagRemovalSparesOthers(t *testing.T) {
+	t.Parallel()
 	client := plain(t)
 	a, b := newLocalCache(t, client), newLocalCache(t, client)
 	keep(t, a, "plain", EntryOptions{})
@@ -79,6 +93,7 @@ func TestTagRemovalSparesOthers(t *testing.T) {
 
 // Values are kept for no longer than Redis keeps the entry, and the options say.
 func TestKeptNoLongerThanInRedis(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		e       entry
 		most    time.Duration
@@ -125,6 +140,7 @@ func TestKeptNoLongerThanInRedis(t *testing.T) {
 
 // What changes between reading a value and keeping it is not kept.
 func TestChangesWhileReading(t *testing.T) {
+	t.Parallel()
 	c := newLocalCache(t, plain(t))
 	e := &entry{value: []byte("old"), ttl: ttlForEver, created: 1, tags: []string{"tag"}}
 	for name, change := range map[string]func(){
@@ -152,6 +168,7 @@ func TestChangesWhileReading(t *testing.T) {
 
 // What is stored anew is not hidden by what was kept.
 func TestForcedRefresh(t *testing.T) {
+	t.Parallel()
 	c := newLocalCache(t, plain(t))
 	keep(t, c, "key", EntryOptions{})
 	for i := range 20 {
@@ -166,12 +183,14 @@ func TestForcedRefresh(t *testing.T) {
 
 // What tags and HybridCache's format take counts.
 func TestSizeOfWhatIsKept(t *testing.T) {
+	t.Parallel()
 	k := kept{value: []byte("12345678")[:4:4], tags: []string{"abc"}}
 	assert.Equal(t, 2*3+4+2*3+entryOverhead+tagOverhead, k.size("key"))
 }
 
 // A caller may change what it gets.
 func TestKeptValuesAreNobodysToChange(t *testing.T) {
+	t.Parallel()
 	c := newLocalCache(t, plain(t))
 	keep(t, c, "key", EntryOptions{})
 	require.NoError(t, c.Set(t.Context(), "key", []byte("value"), EntryOptions{}))
@@ -188,6 +207,7 @@ func TestKeptValuesAreNobodysToChange(t *testing.T) {
 
 // What is kept is bounded.
 func TestLocalSize(t *testing.T) {
+	t.Parallel()
 	c := newTestCache(t, plain(t), WithLocal(100_000))
 	requireTracking(t, c)
 	for i := range 500 {
@@ -207,6 +227,7 @@ func TestLocalSize(t *testing.T) {
 
 // Whatever is read at whatever moment, what is kept in the end is what is in Redis.
 func TestNothingStaleStays(t *testing.T) {
+	t.Parallel()
 	client := plain(t)
 	nodes := []*Cache{newLocalCache(t, client), newLocalCache(t, client), newLocalCache(t, client)}
 	ctx := t.Context()

@@ -13,6 +13,7 @@ import (
 // Whatever was known of a key, a sliding expiration begins anew with each Get: in one
 // round trip, but for the first when the entry had none before.
 func TestNatures(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	client := clientOf(t, server.Addr)
 	c, other := newTestCache(t, client), newTestCache(t, client)

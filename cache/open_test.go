@@ -37,6 +37,7 @@ func requireWorks(t *testing.T, c *Cache) {
 
 // The kind of client follows from what servers say, never from the number of addresses.
 func TestOpenFindsTheKindOfServer(t *testing.T) {
+	t.Parallel()
 	plain, sentinel, cluster := redistest.Plain(t), redistest.Sentinel(t), redistest.Cluster(t)
 	host := func(setup *redistest.Setup) string { return setup.Metadata["redisHost"] }
 	password := ",password=" + sentinel.Metadata["redisPassword"]
@@ -89,6 +90,7 @@ func TestOpenFindsTheKindOfServer(t *testing.T) {
 
 // A cache can be opened while Redis is down, and works once it is up.
 func TestOpenWhileRedisIsDown(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	server.Kill()
 	environ := []string{"ConnectionStrings__cache=" + server.Addr + ",connectRetry=0"}
@@ -114,6 +116,7 @@ func TestOpenWhileRedisIsDown(t *testing.T) {
 
 // A context ends the wait for a server that is silent, and Close ends the attempt.
 func TestOpenOnASilentServer(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	server.Pause()
 	defer server.Resume()
@@ -130,6 +133,7 @@ func TestOpenOnASilentServer(t *testing.T) {
 
 // Later sources win, and inline functions over all.
 func TestOpenPrecedence(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	file := filepath.Join(folder, "appsettings.json")
 	require.NoError(t, os.WriteFile(file, []byte(`{
@@ -186,6 +190,7 @@ func TestOpenReadsTheProcess(t *testing.T) {
 }
 
 func TestOpenMistakes(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		environ []string
 		opts    []Option
@@ -214,6 +219,7 @@ func TestOpenMistakes(t *testing.T) {
 
 // Inline functions may say all by themselves, go-redis's own defaults included.
 func TestOpenWithRedisOptionsAlone(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.Cluster(t)
 	for name, options := range map[string]redis.UniversalOptions{
 		"one":     {Addrs: []string{redistest.Plain(t).Servers[0].Addr}},
@@ -230,6 +236,7 @@ func TestOpenWithRedisOptionsAlone(t *testing.T) {
 
 // Sentinels that do not know the primary are an error of every call.
 func TestSentinelsWithoutThePrimary(t *testing.T) {
+	t.Parallel()
 	setup := redistest.Sentinel(t)
 	c := open(t, "cache", []string{"ConnectionStrings__cache=" + setup.Metadata["redisHost"] + ",serviceName=nope,connectRetry=0,sentinelPassword=" +
 		setup.Metadata["sentinelPassword"] + ",password=" + setup.Metadata["redisPassword"]})
@@ -250,6 +257,7 @@ func TestSentinelsWithoutThePrimary(t *testing.T) {
 
 // What prints a cache prints no password.
 func TestCachesPrintNoSecret(t *testing.T) {
+	t.Parallel()
 	c := open(t, "cache", []string{"ConnectionStrings__cache=localhost,password=hunter2"})
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		assert.NotContains(t, fmt.Sprintf(verb, c), "hunter2")
@@ -258,6 +266,7 @@ func TestCachesPrintNoSecret(t *testing.T) {
 
 // What has no effect is said, once.
 func TestOptionsWithoutEffect(t *testing.T) {
+	t.Parallel()
 	logger, log := testLogger()
 	open(t, "cache", []string{"ConnectionStrings__cache=localhost,allowAdmin=true,$CONFIG="}, WithLogger(logger))
 	assert.Contains(t, log.String(), `msg="cache: options without effect here" cache=cache options="[allowAdmin $CMD]"`)
@@ -265,6 +274,7 @@ func TestOptionsWithoutEffect(t *testing.T) {
 }
 
 func TestKeyed(t *testing.T) {
+	t.Parallel()
 	server := redistest.Plain(t).Servers[0]
 	environ := []string{}
 	for i, name := range []string{"chat", "product"} {
@@ -318,6 +328,7 @@ func TestKeyed(t *testing.T) {
 
 // Waiting for somebody else who opens the cache ends with the context, and with Close.
 func TestKeyedWhileOneIsOpened(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	server.Pause()
 	defer server.Resume()

@@ -16,6 +16,7 @@ import (
 
 // Many callers get each what is theirs, in less round trips than calls.
 func TestManyCallers(t *testing.T) {
+	t.Parallel()
 	for _, target := range targets(t) {
 		t.Run(target.name, func(t *testing.T) {
 			c := newTestCache(t, target.client)
@@ -46,6 +47,7 @@ func TestManyCallers(t *testing.T) {
 // A Set whose context ends before it was sent is not carried out behind a later one's
 // back, and what it would have written may be changed at once.
 func TestAbandonedWrites(t *testing.T) {
+	t.Parallel()
 	c, h := holding(t, "abandoned")
 	c.pipelining.underWay.Add(mostAlone)
 	value := []byte("abandoned")
@@ -76,6 +78,7 @@ func TestAbandonedWrites(t *testing.T) {
 
 // An error of a pipeline as a whole is one of each command in it.
 func TestPipelineThatFails(t *testing.T) {
+	t.Parallel()
 	client := plain(t)
 	client.AddHook(brokenPipelines{})
 	c := newTestCache(t, client)
@@ -95,6 +98,7 @@ func (brokenPipelines) ProcessPipelineHook(redis.ProcessPipelineHook) redis.Proc
 
 // A context ends a call that shares a round trip with others, when Redis is silent.
 func TestPipelinedCallsLeave(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr, ReadTimeout: 2 * time.Second, MaxRetries: -1})
 	t.Cleanup(func() { _ = client.Close() })
@@ -117,6 +121,7 @@ func TestPipelinedCallsLeave(t *testing.T) {
 
 // Who has no pipeliner goes without.
 func TestRing(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": server.Addr}})
 	t.Cleanup(func() { _ = ring.Close() })

@@ -13,6 +13,7 @@ import (
 
 // The README's program can be built as it stands.
 func TestReadmeProgram(t *testing.T) {
+	t.Parallel()
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	_, program, found := strings.Cut(string(readme), "```go\n")

@@ -16,6 +16,7 @@ import (
 // No exported type shows a secret that it holds, however it is printed. Keys and values
 // are data: they are in no error, log line or span.
 func TestTypesShowNoSecret(t *testing.T) {
+	t.Parallel()
 	const secret = secrettest.Nasty
 	environ := []string{"ConnectionStrings__cache=127.0.0.1:1,connectRetry=1,password=" + secret}
 	connection := mustParse(t, "h,serviceName=m,password="+secret+",sentinelPassword="+secret)
@@ -50,6 +51,7 @@ func TestTypesShowNoSecret(t *testing.T) {
 
 // What servers repeat of a login is in no error and no log line.
 func TestSecretsOfFailures(t *testing.T) {
+	t.Parallel()
 	const secret = secrettest.Nasty
 	for name, reply := range map[string]func(args string) string{
 		"in an error":  func(args string) string { return "-ERR refused: " + args },

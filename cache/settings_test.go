@@ -19,6 +19,7 @@ func configurationOf(t *testing.T, environ ...string) configuration {
 const inSection, inNamed = "Aspire__StackExchange__Redis__", "ASPIRE__STACKEXCHANGE__REDIS__CACHE__"
 
 func TestSettingsDefaults(t *testing.T) {
+	t.Parallel()
 	s, err := configurationOf(t).settings("cache")
 	require.NoError(t, err)
 	assert.Equal(t, &Settings{DisableAutoActivation: true, ConfigurationOptions: map[string]string{},
@@ -26,6 +27,7 @@ func TestSettingsDefaults(t *testing.T) {
 }
 
 func TestSettingsFromFile(t *testing.T) {
+	t.Parallel()
 	file := writeFiles(t, map[string]string{"appsettings.json": `{
 	  "ConnectionStrings": {"cache": "localhost:6379"},
 	  "Aspire": {"StackExchange": {"Redis": {
@@ -44,6 +46,7 @@ func TestSettingsFromFile(t *testing.T) {
 }
 
 func TestSettingsPrecedence(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name    string
 		environ []string
@@ -83,6 +86,7 @@ func flags(s *Settings) any {
 }
 
 func TestSettingsErrors(t *testing.T) {
+	t.Parallel()
 	_, err := configurationOf(t,
 		inSection+"DisableTracng=1", inSection+"Flibble=1", inSection+"DISABLETRACING=maybe", inSection+"ConfigurationOptions=x",
 		inSection+"other__Flibble=1", // somebody else's
@@ -105,6 +109,7 @@ func TestSettingsErrors(t *testing.T) {
 }
 
 func TestConnectionOptionsWin(t *testing.T) {
+	t.Parallel()
 	s, err := configurationOf(t, "ConnectionStrings__cache=localhost,syncTimeout=1000,abortConnect=false,password=a",
 		inSection+"ConfigurationOptions__SyncTimeout=2000", inSection+"ConfigurationOptions__Password=hunter2",
 		inNamed+"ConfigurationOptions__AbortOnConnectFail=true").settings("cache")
@@ -117,6 +122,7 @@ func TestConnectionOptionsWin(t *testing.T) {
 }
 
 func TestConnectionErrors(t *testing.T) {
+	t.Parallel()
 	s, err := configurationOf(t, "ConnectionStrings__cache=localhost:x,flibble=1",
 		inSection+"ConfigurationOptions__synctimeout=ten", inSection+"ConfigurationOptions__AsyncTimeout=1",
 		inNamed+"ConfigurationOptions__ConnectTimeout=0").settings("cache")
@@ -138,6 +144,7 @@ func TestConnectionErrors(t *testing.T) {
 }
 
 func TestNoEndpoint(t *testing.T) {
+	t.Parallel()
 	want := "cache: ConnectionStrings:shop: there is no connection string with an endpoint such as localhost:6379: " +
 		"set ConnectionStrings:shop (environment variable ConnectionStrings__shop) or Aspire:StackExchange:Redis:shop:ConnectionString " +
 		"(environment variable Aspire__StackExchange__Redis__shop__ConnectionString)"
@@ -148,6 +155,7 @@ func TestNoEndpoint(t *testing.T) {
 }
 
 func TestSettingsPrintNoSecret(t *testing.T) {
+	t.Parallel()
 	for _, connectionString := range []string{"localhost,password=hunter2", "localhost,ssl=x,password=hunter2"} {
 		s := Settings{ConnectionString: connectionString,
 			ConfigurationOptions: map[string]string{"PASSWORD": "hunter2", "Passwort": "hunter2", "SslHost": "h"}}

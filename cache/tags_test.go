@@ -15,6 +15,7 @@ import (
 )
 
 func TestRemoveByTag(t *testing.T) {
+	t.Parallel()
 	for _, target := range targets(t) {
 		for name, opts := range map[string][]Option{"plain": nil, "hybrid": {WithHybridFormat()}} {
 			t.Run(target.name+"/"+name, func(t *testing.T) {
@@ -76,6 +77,7 @@ func TestRemoveByTag(t *testing.T) {
 
 // When a tag was removed is written as HybridCache of .NET does.
 func TestTagLayout(t *testing.T) {
+	t.Parallel()
 	client := plain(t)
 	logger, log := testLogger()
 	c := newTestCache(t, client, at(now), WithInstanceName("app:"), WithLogger(logger))
@@ -110,6 +112,7 @@ func TestTagLayout(t *testing.T) {
 
 // Nobody's key is one of a removed tag, and no entry has tags without end.
 func TestHostileKeysAndTags(t *testing.T) {
+	t.Parallel()
 	client := plain(t)
 	c := newTestCache(t, client)
 	ctx := t.Context()
@@ -137,6 +140,7 @@ func TestHostileKeysAndTags(t *testing.T) {
 
 // Who asks after a removal does not get what others asked for before it.
 func TestTagIsRemovedWhileOthersWait(t *testing.T) {
+	t.Parallel()
 	for _, tag := range []string{"tag", "*"} {
 		c := newTestCache(t, plain(t))
 		ctx := t.Context()
@@ -165,6 +169,7 @@ func TestTagIsRemovedWhileOthersWait(t *testing.T) {
 
 // Tags stand beside the value, where .NET does not look.
 func TestTagsOfPlainEntries(t *testing.T) {
+	t.Parallel()
 	client := plain(t)
 	logger, log := testLogger()
 	c := newTestCache(t, client, at(now), WithLogger(logger))
@@ -186,6 +191,7 @@ func TestTagsOfPlainEntries(t *testing.T) {
 
 // What a factory makes is as old as its beginning: a removal while it runs counts.
 func TestTagIsRemovedWhileTheFactoryRuns(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]Option{"plain": nil, "hybrid": {WithHybridFormat()}} {
 		t.Run(name, func(t *testing.T) {
 			client := plain(t)
@@ -206,6 +212,7 @@ func TestTagIsRemovedWhileTheFactoryRuns(t *testing.T) {
 
 // Naming the tags saves a round trip.
 func TestRoundTripsOfTags(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	c := newTestCache(t, redis.NewClient(&redis.Options{Addr: server.Addr}))
 	t.Cleanup(func() {

@@ -44,6 +44,7 @@ func metrics(t *testing.T, reader *sdkmetric.ManualReader) map[string]int64 {
 }
 
 func TestTelemetry(t *testing.T) {
+	t.Parallel()
 	reader, spans := sdkmetric.NewManualReader(), tracetest.NewInMemoryExporter()
 	tracers := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
 	client := plain(t)
@@ -127,6 +128,7 @@ func (encoder) Encode(attributes attribute.Iterator) (text string) {
 // The setting DisableTracing leaves the spans out, and not the metrics. Caches that are opened
 // by name have it in theirs.
 func TestDisableTracing(t *testing.T) {
+	t.Parallel()
 	server := redistest.Plain(t).Servers[0]
 	reader, spans := sdkmetric.NewManualReader(), tracetest.NewInMemoryExporter()
 	tracers := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
@@ -143,6 +145,7 @@ func TestDisableTracing(t *testing.T) {
 
 // What is recorded tells where it connects to, in the way of the conventions.
 func TestServersForTelemetry(t *testing.T) {
+	t.Parallel()
 	failover := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "m", SentinelAddrs: []string{"127.0.0.1:1"}})
 	defer failover.Close()
 	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"a:1", "b:2"}})

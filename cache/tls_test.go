@@ -53,6 +53,7 @@ func assertRecords(t *testing.T, middle *redistest.Middle) {
 }
 
 func TestTLSVersions(t *testing.T) {
+	t.Parallel()
 	for version, protocols := range map[string]string{"TLSv1.2": "Tls12", "TLSv1.3": "Tls13"} {
 		srv, certs := redistest.StartTLS(t, "--tls-auth-clients", "no", "--tls-protocols", version, "--requirepass", tlsPassword)
 		middle := redistest.StartMiddle(t, srv.Addr, nil)
@@ -69,6 +70,7 @@ func TestTLSVersions(t *testing.T) {
 // Whoever cannot prove to be the server gets neither a password nor a command, and the
 // error says what to check.
 func TestTLSRefusesServers(t *testing.T) {
+	t.Parallel()
 	certs := redistest.NewCertificates(t)
 	old := serving(t, certs, func(*x509.Certificate) {})
 	old.MaxVersion = tls.VersionTLS11
@@ -114,6 +116,7 @@ func TestTLSRefusesServers(t *testing.T) {
 
 // Somebody in between who wants an older version of TLS, or none, gets no connection.
 func TestTLSDowngrade(t *testing.T) {
+	t.Parallel()
 	srv, certs := redistest.StartTLS(t, "--tls-auth-clients", "no", "--requirepass", tlsPassword)
 	for name, test := range map[string]struct {
 		change func(request, reply []byte)
@@ -136,6 +139,7 @@ func TestTLSDowngrade(t *testing.T) {
 // With TLS 1.3 the server tells only after the handshake that it wants another client
 // certificate.
 func TestTLSClientCertificate(t *testing.T) {
+	t.Parallel()
 	other := redistest.NewCertificates(t)
 	for _, version := range []string{"TLSv1.2", "TLSv1.3"} {
 		srv, certs := redistest.StartTLS(t, "--tls-protocols", version)
@@ -162,6 +166,7 @@ func TestTLSClientCertificate(t *testing.T) {
 // Each node of a cluster has to prove to be the host that it was announced as, and each
 // primary and each sentinel that it was named by; sslHost is the name of them all.
 func TestTLSOtherServers(t *testing.T) {
+	t.Parallel()
 	certs := redistest.NewCertificates(t)
 	byIP := serving(t, certs, func(c *x509.Certificate) { c.DNSNames = nil })
 	stranger := serving(t, redistest.NewCertificates(t), func(*x509.Certificate) {})
@@ -219,6 +224,7 @@ func TestTLSOtherServers(t *testing.T) {
 
 // A server that speaks the other thing is named as that.
 func TestTLSAndNoTLS(t *testing.T) {
+	t.Parallel()
 	srv, _ := redistest.StartTLS(t, "--tls-auth-clients", "no")
 	_, _, err := open(t, "cache", []string{"ConnectionStrings__cache=" + srv.Addr + ",connectRetry=1"}).Get(t.Context(), "key")
 	require.ErrorContains(t, err, "(if the server speaks TLS, set ssl=true)")

@@ -19,6 +19,7 @@ import (
 // When nobody tells of changes nothing is kept: after a lost connection, and where
 // Redis cannot.
 func TestChangesThatCannotBeFollowed(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	logger, log := testLogger()
 	client := redis.NewClient(&redis.Options{Addr: server.Addr, ReadTimeout: time.Minute}) // which nothing waits for
@@ -62,6 +63,7 @@ func TestChangesThatCannotBeFollowed(t *testing.T) {
 // A client with go-redis's defaults changes its own options at its first connection;
 // the race detector tells when they are read meanwhile.
 func TestClientThatIsStillConnecting(t *testing.T) {
+	t.Parallel()
 	addr := redistest.Start(t).Addr
 	for range 50 {
 		client := redis.NewClient(&redis.Options{Addr: addr})
@@ -81,6 +83,7 @@ func TestClientThatIsStillConnecting(t *testing.T) {
 
 // After a failover the new primary is the one that tells of changes.
 func TestFailoverIsFollowed(t *testing.T) {
+	t.Parallel()
 	setup := redistest.StartSentinel(t)
 	client := universal(t, setup)
 	c := newLocalCache(t, client)
@@ -99,6 +102,7 @@ func TestFailoverIsFollowed(t *testing.T) {
 
 // While a slot moves to a node that has none yet, what is written there is heard, too.
 func TestSlotThatMovesToAnEmptyNode(t *testing.T) {
+	t.Parallel()
 	setup := redistest.StartCluster(t)
 	extra := redistest.Start(t, "--cluster-enabled", "yes")
 	host, port, err := net.SplitHostPort(extra.Addr)
@@ -152,6 +156,7 @@ func lineOfNode(nodes, id string) string {
 
 // The lines of CLUSTER NODES that tell of a primary without slots.
 func TestEmptyPrimary(t *testing.T) {
+	t.Parallel()
 	for line, want := range map[string]string{
 		"07c3 127.0.0.1:30004@31004,host.example master - 0 1426238317239 4 connected":                "127.0.0.1:30004",
 		"07c3 [::1]:30004@31004 myself,master - 0 0 4 connected [93-<-292f8b]":                        "[::1]:30004",

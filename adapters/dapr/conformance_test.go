@@ -9,6 +9,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	fields := redistest.Plain(t).Fields()
 	bindingtest.Conformance(t, func(t *testing.T) redisbinding.OutputBinding { return newRemote(t, fields) })
 }

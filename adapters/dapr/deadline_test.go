@@ -41,6 +41,7 @@ func (h *heldCall) ends(t *testing.T) {
 }
 
 func TestDeadline(t *testing.T) {
+	t.Parallel()
 	h, client := holdCall(t, func(s *served) pb.OutputBindingClient { return component(t, s, "") })
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
@@ -57,6 +58,7 @@ func TestDeadline(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	h, client := holdCall(t, func(s *served) pb.OutputBindingClient { return component(t, s, "") })
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
@@ -70,6 +72,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestClientGone(t *testing.T) {
+	t.Parallel()
 	var gone func() error
 	h, client := holdCall(t, func(s *served) pb.OutputBindingClient {
 		conn := dial(t, s.socket, "shared")

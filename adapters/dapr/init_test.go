@@ -18,6 +18,7 @@ import (
 )
 
 func TestSeveralInstances(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	redis := redistest.Start(t)
 	clients := map[string]pb.OutputBindingClient{}
@@ -41,6 +42,7 @@ func TestSeveralInstances(t *testing.T) {
 }
 
 func TestBeforeInit(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	initialize(t, component(t, s, "other"), redistest.Plain(t).Fields())
 
@@ -59,6 +61,7 @@ func TestBeforeInit(t *testing.T) {
 }
 
 func TestBadMetadata(t *testing.T) {
+	t.Parallel()
 	var log lockedBuffer
 	client := component(t, serve(t, WithLogger(testLogger(&log))), "cache")
 	_, err := client.Init(t.Context(), initRequest(map[string]string{
@@ -81,6 +84,7 @@ func TestBadMetadata(t *testing.T) {
 
 // TestBindingOptions checks that the options of all bindings add up, and that they log.
 func TestBindingOptions(t *testing.T) {
+	t.Parallel()
 	var log lockedBuffer
 	nowhere := map[string]string{"redisHost": "127.0.0.1:1"}
 	misspelt := map[string]string{"redisHost": "127.0.0.1:1", "redisPasword": "hunter2"}
@@ -97,6 +101,7 @@ func TestBindingOptions(t *testing.T) {
 }
 
 func TestRefusedPassword(t *testing.T) {
+	t.Parallel()
 	var log lockedBuffer
 	client := component(t, serve(t, WithLogger(testLogger(&log))), "")
 	fields := redistest.ACL(t).Fields("redisPassword", "hunter2")
@@ -107,12 +112,14 @@ func TestRefusedPassword(t *testing.T) {
 }
 
 func TestNoBinding(t *testing.T) {
+	t.Parallel()
 	client := component(t, serve(t, making(nil)), "")
 	_, err := client.Init(t.Context(), initRequest(nil))
 	requireCode(t, codes.FailedPrecondition, err, "made no binding")
 }
 
 func TestRedisDown(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	redis := redistest.Start(t)
 	fields := map[string]string{"redisHost": redis.Addr}
@@ -138,6 +145,7 @@ func TestRedisDown(t *testing.T) {
 // TestInitAgain initializes again and again, well and badly, under calls none of which
 // may fail.
 func TestInitAgain(t *testing.T) {
+	t.Parallel()
 	const callers, rounds = 16, 20
 	var w watched
 	s := serve(t, WithConstructor(w.constructor))
@@ -185,6 +193,7 @@ func TestInitAgain(t *testing.T) {
 }
 
 func TestInitsAtOnce(t *testing.T) {
+	t.Parallel()
 	const inits = 20
 	var w watched
 	s := serve(t, WithConstructor(w.constructor))
@@ -207,6 +216,7 @@ func TestInitsAtOnce(t *testing.T) {
 // TestReplacedUnderCall checks that an Init does not wait for a call on the old binding,
 // and that the old binding does.
 func TestReplacedUnderCall(t *testing.T) {
+	t.Parallel()
 	begun, release := make(chan struct{}), make(chan struct{})
 	closed := make(chan struct{})
 	old := &fake{
@@ -254,6 +264,7 @@ func TestReplacedUnderCall(t *testing.T) {
 // TestInitAbandoned checks that an Init whose client has gone while the binding connected
 // changes nothing.
 func TestInitAbandoned(t *testing.T) {
+	t.Parallel()
 	connecting, release := make(chan struct{}), make(chan struct{})
 	kept, abandoned := &fake{ping: func(context.Context) error { return nil }}, &fake{}
 	inits := 0

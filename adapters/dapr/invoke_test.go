@@ -19,6 +19,7 @@ import (
 )
 
 func TestOperations(t *testing.T) {
+	t.Parallel()
 	client := component(t, serve(t), "cache")
 	initialize(t, client, redistest.Plain(t).Fields())
 
@@ -53,6 +54,7 @@ func TestOperations(t *testing.T) {
 }
 
 func TestResponseIsPassedOn(t *testing.T) {
+	t.Parallel()
 	own := map[string]string{"etag": "1"}
 	contentType := "text/plain"
 	data := []byte("x")
@@ -79,6 +81,7 @@ func TestResponseIsPassedOn(t *testing.T) {
 }
 
 func TestValues(t *testing.T) {
+	t.Parallel()
 	all := make([]byte, 256)
 	for i := range all {
 		all[i] = byte(i)
@@ -107,6 +110,7 @@ func TestValues(t *testing.T) {
 }
 
 func TestMaxMessageSize(t *testing.T) {
+	t.Parallel()
 	client := component(t, serve(t, WithMaxMessageSize(1000)), "")
 	initialize(t, client, redistest.Plain(t).Fields())
 	full := create(t.Name(), make([]byte, 1000))
@@ -118,6 +122,7 @@ func TestMaxMessageSize(t *testing.T) {
 }
 
 func TestManyCalls(t *testing.T) {
+	t.Parallel()
 	const callers, calls = 300, 10
 	client := component(t, serve(t), "")
 	initialize(t, client, redistest.Plain(t).Fields())
@@ -143,6 +148,7 @@ func TestManyCalls(t *testing.T) {
 }
 
 func TestPanic(t *testing.T) {
+	t.Parallel()
 	var log lockedBuffer
 	panics := &fake{
 		invoke: func(context.Context, *redisbinding.InvokeRequest) (*redisbinding.InvokeResponse, error) {

@@ -15,6 +15,7 @@ import (
 
 // Whoever has the folder can put a socket of his own in place of this one.
 func TestFolderOfAnother(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	listen := func(dir string) string {
 		log.Reset()

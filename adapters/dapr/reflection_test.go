@@ -15,6 +15,7 @@ const serviceName = "dapr.proto.components.v1.OutputBinding"
 //
 //nolint:staticcheck // daprd asks for the old version
 func TestDiscovery(t *testing.T) {
+	t.Parallel()
 	conn := dial(t, serve(t).socket, "")
 	stream, err := grpc_reflection_v1alpha.NewServerReflectionClient(conn).ServerReflectionInfo(t.Context())
 	require.NoError(t, err)
@@ -32,6 +33,7 @@ func TestDiscovery(t *testing.T) {
 }
 
 func TestDiscoveryV1(t *testing.T) {
+	t.Parallel()
 	conn := dial(t, serve(t).socket, "")
 	stream, err := v1.NewServerReflectionClient(conn).ServerReflectionInfo(t.Context())
 	require.NoError(t, err)

@@ -12,6 +12,7 @@ import (
 
 // No exported type shows a secret that it holds, however it is printed.
 func TestTypesShowNoSecret(t *testing.T) {
+	t.Parallel()
 	const secret = secrettest.Nasty
 	construct := Constructor(func(map[string]string) (redisbinding.OutputBinding, error) {
 		return redisbinding.NewRedisBinding(map[string]string{"redisHost": "127.0.0.1:1", "redisPassword": secret}, redisbinding.WithLazyConnect())

@@ -35,6 +35,7 @@ func endedContext() context.Context {
 }
 
 func TestSocketMode(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		opts           []Option
 		socket, folder fs.FileMode
@@ -63,6 +64,7 @@ func TestSocketMode(t *testing.T) {
 
 // TestSocketIsNeverOpen looks for a moment in which the mode is another one.
 func TestSocketIsNeverOpen(t *testing.T) {
+	t.Parallel()
 	socket := filepath.Join(folder(t), "x.sock")
 	done, looked := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -88,6 +90,7 @@ func TestSocketIsNeverOpen(t *testing.T) {
 }
 
 func TestStaleSocket(t *testing.T) {
+	t.Parallel()
 	dir := folder(t)
 	socket := filepath.Join(dir, "x.sock")
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
@@ -102,6 +105,7 @@ func TestStaleSocket(t *testing.T) {
 }
 
 func TestSocketInUse(t *testing.T) {
+	t.Parallel()
 	dir := folder(t)
 	s := serveAt(t, filepath.Join(dir, "x.sock"))
 	_, err := Listen(s.socket)
@@ -111,6 +115,7 @@ func TestSocketInUse(t *testing.T) {
 }
 
 func TestSomethingElseThere(t *testing.T) {
+	t.Parallel()
 	dir := folder(t)
 	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
 	require.NoError(t, os.WriteFile(file, []byte("precious"), 0o600))
@@ -126,6 +131,7 @@ func TestSomethingElseThere(t *testing.T) {
 }
 
 func TestBadPaths(t *testing.T) {
+	t.Parallel()
 	dir := folder(t)
 	long := filepath.Join(dir, strings.Repeat("x", maxSocketPath-len(dir)))
 	_, err := Listen(long)
@@ -150,6 +156,7 @@ func TestBadPaths(t *testing.T) {
 
 // TestSocketIsSomebodyElses checks that a server removes none but its own socket.
 func TestSocketIsSomebodyElses(t *testing.T) {
+	t.Parallel()
 	socket := filepath.Join(folder(t), "x.sock")
 	first := serveAt(t, socket)
 	require.NoError(t, os.Remove(socket))
@@ -161,6 +168,7 @@ func TestSocketIsSomebodyElses(t *testing.T) {
 }
 
 func TestBadOptions(t *testing.T) {
+	t.Parallel()
 	socket := filepath.Join(folder(t), "new", "x.sock")
 	_, err := Listen(socket, WithSocketMode(0o060), WithMaxMessageSize(0), WithStopTimeout(-time.Second))
 	require.EqualError(t, err, "redisbinding: socket mode: must be permissions that include 0600, got 060\n"+
@@ -174,6 +182,7 @@ func TestBadOptions(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
+	t.Parallel()
 	o, err := newOptions([]Option{WithLogger(nil), WithConstructor(nil)})
 	require.NoError(t, err)
 	assert.Equal(t, fs.FileMode(0o600), o.socketMode)

@@ -22,6 +22,7 @@ import (
 )
 
 func TestRequestErrors(t *testing.T) {
+	t.Parallel()
 	client := component(t, serve(t), "")
 	initialize(t, client, redistest.Plain(t).Fields())
 	for name, test := range map[string]struct {
@@ -41,6 +42,7 @@ func TestRequestErrors(t *testing.T) {
 }
 
 func TestReplies(t *testing.T) {
+	t.Parallel()
 	setup := redistest.Plain(t)
 	client := component(t, serve(t), "")
 	initialize(t, client, setup.Fields())
@@ -53,6 +55,7 @@ func TestReplies(t *testing.T) {
 // TestLostReplies checks that what may have been carried out, and must not be carried out
 // again, is not answered with Unavailable.
 func TestLostReplies(t *testing.T) {
+	t.Parallel()
 	redis := redistest.StartProxied(t, "plain")
 	proxy := redis.Proxies[0]
 	client := component(t, serve(t), "")
@@ -87,6 +90,7 @@ func TestLostReplies(t *testing.T) {
 
 // TestLongErrors checks that an error, however long and whatever is in it, harms no other call.
 func TestLongErrors(t *testing.T) {
+	t.Parallel()
 	begun, release := make(chan struct{}), make(chan struct{})
 	client := component(t, serve(t, making(&fake{invoke: func(_ context.Context, req *redisbinding.InvokeRequest) (*redisbinding.InvokeResponse, error) {
 		if req.Metadata["key"] == "slow" {
@@ -113,6 +117,7 @@ func TestLongErrors(t *testing.T) {
 }
 
 func TestCodes(t *testing.T) {
+	t.Parallel()
 	unavailable := func(err error) error { return fmt.Errorf("%w: %w", redisbinding.ErrUnavailable, err) }
 	undone := func(err error) error { return unavailable(fmt.Errorf("%w: %w", redisbinding.ErrNotCarriedOut, err)) }
 	refused := &net.OpError{Op: "dial", Err: errors.New("refused")}

@@ -48,6 +48,7 @@ func (s *served) gone(t *testing.T) {
 }
 
 func TestStopWaitsForCalls(t *testing.T) {
+	t.Parallel()
 	begun, release := make(chan struct{}), make(chan struct{})
 	slow := &fake{invoke: func(context.Context, *redisbinding.InvokeRequest) (*redisbinding.InvokeResponse, error) {
 		close(begun)
@@ -81,6 +82,7 @@ func TestStopWaitsForCalls(t *testing.T) {
 }
 
 func TestStopCutsCallsOff(t *testing.T) {
+	t.Parallel()
 	for _, timeout := range []time.Duration{0, 50 * time.Millisecond} {
 		t.Run(timeout.String(), func(t *testing.T) {
 			begun := make(chan struct{})
@@ -107,6 +109,7 @@ func TestStopCutsCallsOff(t *testing.T) {
 // TestStopWithDeafCall checks that a call that does not heed its context loses its
 // connection, and that the binding is closed after it all the same.
 func TestStopWithDeafCall(t *testing.T) {
+	t.Parallel()
 	begun, release := make(chan struct{}), make(chan struct{})
 	deaf := &fake{invoke: func(context.Context, *redisbinding.InvokeRequest) (*redisbinding.InvokeResponse, error) {
 		close(begun)
@@ -127,6 +130,7 @@ func TestStopWithDeafCall(t *testing.T) {
 }
 
 func TestConnectionsAreForgotten(t *testing.T) {
+	t.Parallel()
 	s := serve(t, making(new(fake)))
 	conn := dial(t, s.socket, "")
 	initialize(t, pb.NewOutputBindingClient(conn), nil)
@@ -138,6 +142,7 @@ func TestConnectionsAreForgotten(t *testing.T) {
 // TestStopWithSilentClient checks that one who connects and says nothing does not hold up
 // a stop beyond the stop timeout: gRPC by itself waits for two minutes.
 func TestStopWithSilentClient(t *testing.T) {
+	t.Parallel()
 	s := serve(t, WithStopTimeout(0))
 	conn, err := net.Dial("unix", s.socket)
 	require.NoError(t, err)
@@ -149,6 +154,7 @@ func TestStopWithSilentClient(t *testing.T) {
 }
 
 func TestServeWithEndedContext(t *testing.T) {
+	t.Parallel()
 	socket := filepath.Join(folder(t), "x.sock")
 	server, err := Listen(socket)
 	require.NoError(t, err)
@@ -158,6 +164,7 @@ func TestServeWithEndedContext(t *testing.T) {
 }
 
 func TestSocketFails(t *testing.T) {
+	t.Parallel()
 	socket := filepath.Join(folder(t), "x.sock")
 	server, err := Listen(socket)
 	require.NoError(t, err)

@@ -22,6 +22,7 @@ import (
 )
 
 func TestCredentials(t *testing.T) {
+	t.Parallel()
 	cert, key := newCertificate(t, time.Now().Add(time.Hour))
 	tests := []struct {
 		name string
@@ -94,6 +95,7 @@ func TestCredentials(t *testing.T) {
 // It is what makes the stand-in's short lifetimes useful, so it is checked
 // against new versions of MSAL.
 func TestShortTokensAreNotKept(t *testing.T) {
+	t.Parallel()
 	a := start(t, nil)
 	cred := rightSecret(t, a)
 	for range 3 {
@@ -115,6 +117,7 @@ func TestShortTokensAreNotKept(t *testing.T) {
 }
 
 func TestManagedIdentityClientIDs(t *testing.T) {
+	t.Parallel()
 	a := start(t, nil)
 	_, err := getToken(t, identityCredential(t, a, nil), DefaultScope)
 	require.NoError(t, err)
@@ -126,6 +129,7 @@ func TestManagedIdentityClientIDs(t *testing.T) {
 }
 
 func TestLifetime(t *testing.T) {
+	t.Parallel()
 	a := start(t, nil)
 	cred := rightSecret(t, a)
 	for _, lifetime := range []time.Duration{2 * time.Second, 1500 * time.Millisecond, time.Second, 300 * time.Millisecond} {
@@ -149,6 +153,7 @@ func TestLifetime(t *testing.T) {
 }
 
 func TestClaims(t *testing.T) {
+	t.Parallel()
 	a := start(t, nil)
 	cred := rightSecret(t, a)
 	claimsOf := func() jwt.MapClaims {
@@ -173,6 +178,7 @@ func TestClaims(t *testing.T) {
 }
 
 func TestOpaque(t *testing.T) {
+	t.Parallel()
 	a := start(t, nil)
 	cred := rightSecret(t, a)
 	a.SetOpaque(true)
@@ -188,6 +194,7 @@ func TestOpaque(t *testing.T) {
 }
 
 func TestIssue(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var issued []string
 	var fail error
@@ -216,6 +223,7 @@ func TestIssue(t *testing.T) {
 }
 
 func TestDown(t *testing.T) {
+	t.Parallel()
 	a := start(t, nil)
 	secret, identity := rightSecret(t, a), identityCredential(t, a, nil)
 	a.SetDown(true)
@@ -239,6 +247,7 @@ func TestDown(t *testing.T) {
 }
 
 func TestHanging(t *testing.T) {
+	t.Parallel()
 	for name, newCredential := range map[string]func(*testing.T, *Authority) azcore.TokenCredential{
 		"secret":   rightSecret,
 		"identity": func(t *testing.T, a *Authority) azcore.TokenCredential { return identityCredential(t, a, nil) },
@@ -274,6 +283,7 @@ func TestHanging(t *testing.T) {
 }
 
 func TestCloseWhileHanging(t *testing.T) {
+	t.Parallel()
 	a := start(t, nil)
 	a.SetHanging(true)
 	cred := rightSecret(t, a)
@@ -294,6 +304,7 @@ func TestCloseWhileHanging(t *testing.T) {
 }
 
 func TestConcurrentRequests(t *testing.T) {
+	t.Parallel()
 	a := start(t, nil)
 	var requests sync.WaitGroup
 	const clients = 8
@@ -313,6 +324,7 @@ func TestConcurrentRequests(t *testing.T) {
 }
 
 func TestTrust(t *testing.T) {
+	t.Parallel()
 	a := start(t, nil)
 	roots := x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM(a.CAPEM()))
@@ -332,6 +344,7 @@ func TestTrust(t *testing.T) {
 }
 
 func TestValidation(t *testing.T) {
+	t.Parallel()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	for want, config := range map[string]Config{
@@ -347,6 +360,7 @@ func TestValidation(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
+	t.Parallel()
 	assert.Equal(t, "https://redis.azure.com/.default", DefaultScope)
 	assert.Equal(t, time.Hour, DefaultLifetime)
 

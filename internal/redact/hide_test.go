@@ -11,6 +11,7 @@ import (
 )
 
 func TestHide(t *testing.T) {
+	t.Parallel()
 	const secret = `p%"a\s=s, w`
 	for text, want := range map[string]string{
 		"WRONGPASS " + secret + " is no password":              "WRONGPASS " + notShown,

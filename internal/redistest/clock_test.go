@@ -9,6 +9,7 @@ import (
 )
 
 func TestStartWithClock(t *testing.T) {
+	t.Parallel()
 	s, step := StartWithClock(t)
 	now := func() time.Time {
 		now, err := s.Client().Time(t.Context()).Result()

@@ -14,6 +14,7 @@ import (
 
 // The round trip is waited for, and only once by all that is sent together.
 func TestStartDistant(t *testing.T) {
+	t.Parallel()
 	const roundTrip = 200 * time.Millisecond
 	client := redis.NewClient(&redis.Options{Addr: StartDistant(t, Start(t), roundTrip), ReadTimeout: time.Minute})
 	defer client.Close()
@@ -45,6 +46,7 @@ func TestStartDistant(t *testing.T) {
 
 // What was sent before the end arrives before the end.
 func TestDistantConnCloses(t *testing.T) {
+	t.Parallel()
 	near, far := net.Pipe()
 	c, err := newDistantConn(near, path{delay: time.Millisecond})
 	require.NoError(t, err)
@@ -63,6 +65,7 @@ func TestDistantConnCloses(t *testing.T) {
 }
 
 func TestSleeper(t *testing.T) {
+	t.Parallel()
 	s, err := newSleeper()
 	require.NoError(t, err)
 	defer s.close()
@@ -74,6 +77,7 @@ func TestSleeper(t *testing.T) {
 }
 
 func TestDistantServerThatIsDown(t *testing.T) {
+	t.Parallel()
 	server := Start(t)
 	addr := StartDistant(t, server, time.Millisecond)
 	server.Kill()

@@ -89,6 +89,7 @@ func assertConnections(t *testing.T, e *Entra, want int) {
 }
 
 func TestEntra(t *testing.T) {
+	t.Parallel()
 	e := StartEntra(t, oid)
 	assert.ErrorContains(t, connectWith(t, e, "none").Ping(t.Context()).Err(), "WRONGPASS")
 
@@ -114,6 +115,7 @@ func TestEntra(t *testing.T) {
 }
 
 func TestEntraNeedsToken(t *testing.T) {
+	t.Parallel()
 	e := StartEntra(t, oid)
 	o := tokenOptions(t, e, "").Simple()
 	o.Username = ""
@@ -132,6 +134,7 @@ func TestEntraNeedsToken(t *testing.T) {
 }
 
 func TestEntraACLLog(t *testing.T) {
+	t.Parallel()
 	e := StartEntra(t, oid)
 	require.NoError(t, e.AddToken("token"))
 	client := connectWith(t, e, "token")
@@ -151,6 +154,7 @@ func TestEntraACLLog(t *testing.T) {
 }
 
 func TestEntraCuts(t *testing.T) {
+	t.Parallel()
 	e := StartEntra(t, oid)
 	require.NoError(t, e.AddToken("old"))
 	client := connectWith(t, e, "old")
@@ -187,6 +191,7 @@ func TestEntraCuts(t *testing.T) {
 }
 
 func TestEntraPassesAnything(t *testing.T) {
+	t.Parallel()
 	e := StartEntra(t, oid)
 	require.NoError(t, e.AddToken("token"))
 	require.NoError(t, e.AddToken("newer"))
@@ -217,6 +222,7 @@ func TestEntraPassesAnything(t *testing.T) {
 
 // Tokens come from the handlers of an HTTP server, while clients connect.
 func TestEntraFromManyGoroutines(t *testing.T) {
+	t.Parallel()
 	e := StartEntra(t, oid)
 	var done sync.WaitGroup
 	for i := range 4 {
@@ -241,6 +247,7 @@ func TestEntraFromManyGoroutines(t *testing.T) {
 }
 
 func TestEntraServerKilled(t *testing.T) {
+	t.Parallel()
 	e := StartEntra(t, oid)
 	require.NoError(t, e.AddToken("old"))
 	require.NoError(t, connectWith(t, e, "old").Ping(t.Context()).Err())
@@ -259,6 +266,7 @@ func TestEntraServerKilled(t *testing.T) {
 }
 
 func TestEntraErrorsHoldNoToken(t *testing.T) {
+	t.Parallel()
 	e := StartEntra(t, oid)
 	// The server repeats what it does not understand.
 	e.Servers[0].options.args = []string{"--rename-command", "ACL", ""}

@@ -47,6 +47,7 @@ func TestServerDoesNotOutliveTests(t *testing.T) {
 
 // TestEndWithoutStopping is what the copies of the test binary run.
 func TestEndWithoutStopping(t *testing.T) {
+	t.Parallel()
 	end := os.Getenv(endEnv)
 	if end == "" {
 		t.Skip("only for TestServerDoesNotOutliveTests")

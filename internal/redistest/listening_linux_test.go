@@ -11,6 +11,7 @@ import (
 )
 
 func TestListening(t *testing.T) {
+	t.Parallel()
 	for _, address := range []string{"127.0.0.1:0", "127.0.0.3:0", "[::]:0"} {
 		listener, err := net.Listen("tcp", address)
 		require.NoError(t, err)
@@ -23,6 +24,7 @@ func TestListening(t *testing.T) {
 
 // No server of the tests can be reached from elsewhere, nor the bus of a cluster.
 func TestServersListenOnLoopbackOnly(t *testing.T) {
+	t.Parallel()
 	for _, s := range Setups(t) {
 		for _, server := range slices.Concat(s.Servers, s.Sentinels) {
 			addresses := Listening(t, server.process.pid)

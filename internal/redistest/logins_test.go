@@ -18,6 +18,7 @@ func request(args ...string) string {
 }
 
 func TestLogins(t *testing.T) {
+	t.Parallel()
 	auth := request("auth", "user", "token")
 	for _, test := range []struct {
 		name, sent string
@@ -56,6 +57,7 @@ func TestLogins(t *testing.T) {
 
 // What is not a login must not be kept: a value may be as big as it likes.
 func TestLoginsKeepNoValues(t *testing.T) {
+	t.Parallel()
 	l := logins{tell: func(string, string) { t.Error("there is none") }}
 	l.read([]byte(request("SET", "key", strings.Repeat("a", 1<<20))))
 	assert.Less(t, cap(l.arg), 1<<10)

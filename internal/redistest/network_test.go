@@ -13,6 +13,7 @@ import (
 )
 
 func TestNetwork(t *testing.T) {
+	t.Parallel()
 	n := StartNetwork(t, Start(t), "127.0.0.1:0")
 	open := func() net.Conn {
 		conn, err := net.Dial("tcp", n.Addr)
@@ -68,6 +69,7 @@ func TestNetwork(t *testing.T) {
 }
 
 func TestPathLosesPackets(t *testing.T) {
+	t.Parallel()
 	assert.Equal(t, 100*time.Millisecond, path{delay: 100 * time.Millisecond}.takes(1e6))
 	lossy := path{delay: 100 * time.Millisecond, loss: 0.5}
 	lost := 0

@@ -26,6 +26,7 @@ func TestStartProxied(t *testing.T) {
 }
 
 func TestProxyCutsAndHolds(t *testing.T) {
+	t.Parallel()
 	s := Start(t)
 	proxy := StartProxy(t, s)
 	client := redis.NewClient(&redis.Options{Addr: proxy.Addr, DisableIdentity: true, MaxRetries: -1, ReadTimeout: time.Minute})

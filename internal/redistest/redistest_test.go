@@ -40,6 +40,7 @@ func connect(t *testing.T, s *Setup) redis.UniversalClient {
 }
 
 func TestSetups(t *testing.T) {
+	t.Parallel()
 	var names []string
 	for _, s := range Setups(t) {
 		names = append(names, s.Name)
@@ -58,19 +59,46 @@ func TestSetups(t *testing.T) {
 	assert.Equal(t, []string{"plain", "acl", "tls", "sentinel", "cluster"}, names)
 }
 
-func TestSetupIsShared(t *testing.T) {
-	first := Plain(t)
-	first.Metadata["redisDB"] = "1"
-	assert.Equal(t, map[string]string{"redisHost": first.Servers[0].Addr}, Plain(t).Metadata)
+func TestSetupsAreReused(t *testing.T) {
+	t.Parallel()
+	p := &pool{name: "plain", start: startPlain}
+	t.Cleanup(p.stop)
+	var first *Setup
+	t.Run("one test, one set-up", func(t *testing.T) {
+		first = p.get(t)
+		first.Metadata["redisDB"] = "1"
+		assert.Equal(t, map[string]string{"redisHost": first.Servers[0].Addr}, p.get(t).Metadata)
+		first.Servers[0].Do(t, "set", "key", "value")
+	})
+	t.Run("the next test gets it empty", func(t *testing.T) {
+		assert.Equal(t, first.Servers[0], p.get(t).Servers[0])
+		assert.Nil(t, first.Servers[0].Do(t, "get", "key"))
+	})
+	t.Run("two tests at a time have two", func(t *testing.T) {
+		p.get(t)
+		other, err := p.take(namedTest{t, "TestOther"})
+		require.NoError(t, err)
+		assert.NotEqual(t, first.Servers[0].Addr, other.setup.Servers[0].Addr)
+	})
 }
 
+// namedTest is a test with another name.
+type namedTest struct {
+	*testing.T
+	name string
+}
+
+func (n namedTest) Name() string { return n.name }
+
 func TestFields(t *testing.T) {
+	t.Parallel()
 	s := &Setup{Metadata: map[string]string{"redisHost": "h", "redisPassword": "p"}}
 	assert.Equal(t, map[string]string{"redisHost": "h", "redisDB": "1"}, s.Fields("redisDB", "1", "redisPassword", ""))
 	assert.Equal(t, map[string]string{"redisHost": "h", "redisPassword": "p"}, s.Metadata)
 }
 
 func TestACLUserMayDoLittle(t *testing.T) {
+	t.Parallel()
 	client := connect(t, ACL(t))
 	require.NoError(t, client.Eval(t.Context(), `return redis.call("GET", KEYS[1]) or "none"`, []string{"none"}).Err())
 	assert.ErrorContains(t, client.FlushAll(t.Context()).Err(), "NOPERM")
@@ -78,6 +106,7 @@ func TestACLUserMayDoLittle(t *testing.T) {
 }
 
 func TestStart(t *testing.T) {
+	t.Parallel()
 	s := Start(t, "--requirepass", "a b", "--rename-command", "GETDEL", "",
 		"--user", "app", "on", ">pw", "~*", "-@all", "+get")
 
@@ -94,6 +123,7 @@ func TestStart(t *testing.T) {
 }
 
 func TestStartReportsTheLog(t *testing.T) {
+	t.Parallel()
 	requirePrograms(t)
 	_, err := startServer(t.TempDir(), options{args: []string{"--no-such-directive", "1"}})
 	assert.ErrorContains(t, err, "redis-server has ended")
@@ -101,6 +131,7 @@ func TestStartReportsTheLog(t *testing.T) {
 }
 
 func TestLaunchOnTakenPort(t *testing.T) {
+	t.Parallel()
 	taken := Start(t)
 	s := Start(t)
 	s.Kill()
@@ -109,6 +140,7 @@ func TestLaunchOnTakenPort(t *testing.T) {
 }
 
 func TestKillAndRestart(t *testing.T) {
+	t.Parallel()
 	s := Start(t, "--appendonly", "yes", "--appendfsync", "always")
 	s.Do(t, "SET", "key", "value")
 
@@ -125,6 +157,7 @@ func TestKillAndRestart(t *testing.T) {
 }
 
 func TestKillAfterServerEndedByItself(t *testing.T) {
+	t.Parallel()
 	s := Start(t)
 	pid := s.process.pid
 	s.Client().ShutdownNoSave(t.Context())
@@ -135,6 +168,7 @@ func TestKillAfterServerEndedByItself(t *testing.T) {
 }
 
 func TestPauseAndResume(t *testing.T) {
+	t.Parallel()
 	s := Start(t)
 	client := redis.NewClient(&redis.Options{
 		Addr: s.Addr, DisableIdentity: true, MaxRetries: -1, ReadTimeout: 50 * time.Millisecond,
@@ -152,6 +186,7 @@ func TestPauseAndResume(t *testing.T) {
 }
 
 func TestStartTLS(t *testing.T) {
+	t.Parallel()
 	s, certificates := StartTLS(t, "--tls-auth-clients", "no")
 	assert.Equal(t, "PONG", s.Do(t, "PING"))
 

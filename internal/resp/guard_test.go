@@ -88,6 +88,7 @@ var refused = []struct{ reply, reason string }{
 }
 
 func TestAccepted(t *testing.T) {
+	t.Parallel()
 	for _, reply := range accepted {
 		var g Guard
 		assert.NoError(t, g.Check([]byte(reply)), "%.60q", reply)
@@ -105,6 +106,7 @@ func TestAccepted(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	for _, test := range refused {
 		var g Guard
 		err := g.Check([]byte(test.reply))
@@ -120,6 +122,7 @@ func TestRefused(t *testing.T) {
 
 // Nil may be anywhere but where a map has a key, which the first reply is also as an array.
 func TestNil(t *testing.T) {
+	t.Parallel()
 	var g Guard
 	assert.NoError(t, g.Check([]byte("_\r\n*3\r\n_\r\n$-1\r\n*-1\r\n%1\r\n+a\r\n_\r\n")))
 	for _, first := range []string{"%1\r\n+a\r\n_\r\n", "*2\r\n+a\r\n$-1\r\n", "%1\r\n+a\r\n*2\r\n_\r\n+b\r\n"} {
@@ -133,6 +136,7 @@ func TestNil(t *testing.T) {
 
 // All that is counted is counted anew for the next reply.
 func TestCountsAnew(t *testing.T) {
+	t.Parallel()
 	var g Guard
 	for range 3 {
 		require.NoError(t, g.Check([]byte("*1000000\r\n")))

@@ -36,6 +36,7 @@ func replied(t *testing.T, text string) error {
 }
 
 func TestNodes(t *testing.T) {
+	t.Parallel()
 	n := &nodes{most: 10, known: map[string]time.Time{}}
 	now := time.Now()
 	assert.Equal(t, errNodes, n.named(slotsOf(0, 11), now), "at once")
@@ -48,6 +49,7 @@ func TestNodes(t *testing.T) {
 }
 
 func TestNodesOfRedirections(t *testing.T) {
+	t.Parallel()
 	n := &nodes{most: 3, known: map[string]time.Time{}}
 	to := func(text string) error { return n.redirected(replied(t, text)) }
 	assert.NoError(t, n.redirected(nil))

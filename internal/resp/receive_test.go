@@ -16,6 +16,7 @@ func TestMain(m *testing.M) { redistest.Main(m) }
 
 // Each of these makes ReceiveTimeout panic.
 func TestReceive(t *testing.T) {
+	t.Parallel()
 	for _, message := range []string{
 		"*0\r\n", "*1\r\n:1\r\n", "*1\r\n$9\r\nsubscribe\r\n", "*3\r\n$9\r\nsubscribe\r\n+c\r\n+x\r\n", "*2\r\n$7\r\nmessage\r\n+c\r\n",
 		"*3\r\n$7\r\nmessage\r\n:1\r\n+x\r\n", "*3\r\n$7\r\nmessage\r\n+c\r\n*1\r\n:1\r\n", "*1\r\n$4\r\npong\r\n",

@@ -8,6 +8,7 @@ import (
 )
 
 func TestCacheOfManyGoroutines(t *testing.T) {
+	t.Parallel()
 	const keys = 100
 	c := cache[int, int]{limit: keys}
 	create := func(key int) int {
@@ -32,6 +33,7 @@ func TestCacheOfManyGoroutines(t *testing.T) {
 }
 
 func TestCacheKeepsWhatWasFirst(t *testing.T) {
+	t.Parallel()
 	c := cache[string, string]{limit: 1}
 	c.get("key", func(string) string { return "first" })
 	value, kept := c.add("key", func(string) string { return "second" }) // by one who has looked before
@@ -40,6 +42,7 @@ func TestCacheKeepsWhatWasFirst(t *testing.T) {
 }
 
 func TestCacheThatIsFull(t *testing.T) {
+	t.Parallel()
 	c := cache[string, string]{limit: 1}
 	self := func(key string) string { return key }
 	for _, want := range []bool{true, false, false} {

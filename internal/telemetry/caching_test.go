@@ -34,6 +34,7 @@ func (s *sink) factoryDurations() []metricdata.HistogramDataPoint[float64] {
 }
 
 func TestCacheStats(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"sessions", ""} {
 		s := newSink(t)
 		stats := CacheStats{LocalHits: 1, RedisHits: 2, Misses: 3, Waiters: 4, LocalEntries: 5, LocalSize: 6}
@@ -81,6 +82,7 @@ func TestCacheStats(t *testing.T) {
 }
 
 func TestCachesOfOneNameAddUp(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	for i, name := range []string{"a", "a", "b"} {
 		read := func() CacheStats { return CacheStats{LocalEntries: int64(i + 1)} }
@@ -90,6 +92,7 @@ func TestCachesOfOneNameAddUp(t *testing.T) {
 }
 
 func TestFactory(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"sessions", ""} {
 		for _, test := range []struct {
 			err       error
@@ -150,6 +153,7 @@ func TestFactoryDuration(t *testing.T) {
 }
 
 func TestFactorySpanIsInTheContextAndTheExemplar(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	r := s.recorder(s.cacheConfig("sessions"))
 	parent, root := s.tracers.Tracer("test").Start(t.Context(), "root")
@@ -170,6 +174,7 @@ func TestFactorySpanIsInTheContextAndTheExemplar(t *testing.T) {
 }
 
 func TestFactoryWithOneProvider(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	onlyTraces, onlyMetrics := s.cacheConfig("a"), s.cacheConfig("b")
 	onlyTraces.MeterProvider, onlyMetrics.TracerProvider = nil, nil
@@ -186,6 +191,7 @@ func TestFactoryWithOneProvider(t *testing.T) {
 }
 
 func TestSamplersSeeTheCache(t *testing.T) {
+	t.Parallel()
 	sampler := &seeing{}
 	s := newSink(t, sdktrace.WithSampler(sampler))
 	_, factory := s.recorder(s.cacheConfig("sessions")).StartFactory(t.Context())
@@ -207,6 +213,7 @@ func TestFactoryMetricsAllocateNothing(t *testing.T) {
 }
 
 func TestFactoryFailuresAreBounded(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	r := s.recorder(s.config())
 	for i := range maxFailures + 10 {
@@ -218,6 +225,7 @@ func TestFactoryFailuresAreBounded(t *testing.T) {
 }
 
 func TestFactoriesOfManyGoroutines(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	r := s.recorder(s.cacheConfig("sessions"))
 	require.NoError(t, r.Observe(Sources{Cache: func() CacheStats { return CacheStats{} }}))

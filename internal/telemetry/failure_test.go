@@ -29,6 +29,7 @@ func (reply) RedisError() {}
 var errOwn = errors.New("text that may differ each time")
 
 func TestErrorType(t *testing.T) {
+	t.Parallel()
 	dial := func(err error) error {
 		return &net.OpError{Op: "dial", Net: "tcp", Err: err}
 	}
@@ -70,6 +71,7 @@ func TestErrorType(t *testing.T) {
 }
 
 func TestErrorTypesAreBounded(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	r := s.recorder(s.config())
 	for i := range 3 * maxFailures {

@@ -25,6 +25,7 @@ func (s *sink) sums(name, by string) map[any]int64 {
 }
 
 func TestPool(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	stats := PoolStats{Idle: 1, Used: 2, Max: 10, IdleMin: 4, PendingRequests: 5, Timeouts: 6}
 	require.NoError(t, s.recorder(s.config()).Observe(Sources{Pool: func() PoolStats { return stats }}))
@@ -57,6 +58,7 @@ func TestPool(t *testing.T) {
 }
 
 func TestPoolNameWithoutDatabase(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	config := s.config()
 	config.Namespace = ""
@@ -65,6 +67,7 @@ func TestPoolNameWithoutDatabase(t *testing.T) {
 }
 
 func TestPoolsOfOneNameAddUp(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	for range 2 {
 		require.NoError(t, s.recorder(s.config()).Observe(Sources{Pool: func() PoolStats { return PoolStats{Used: 3} }}))
@@ -73,6 +76,7 @@ func TestPoolsOfOneNameAddUp(t *testing.T) {
 }
 
 func TestCalls(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	require.NoError(t, s.recorder(s.config()).Observe(Sources{Calls: func() CallStats { return CallStats{Direct: 7, Pipelined: 8} }}))
 	assert.Equal(t, map[any]int64{"direct": 7, "pipelined": 8}, s.sums("redisbinding.calls", "redisbinding.call.path"))
@@ -108,6 +112,7 @@ func TestToken(t *testing.T) {
 }
 
 func TestCloseEndsObserving(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	r, err := New(s.config())
 	require.NoError(t, err)
@@ -153,6 +158,7 @@ func (refusingMeter) Float64ObservableGauge(string, ...metric.Float64ObservableG
 }
 
 func TestErrorsOfObserving(t *testing.T) {
+	t.Parallel()
 	r, err := New(Config{MeterProvider: refusingMeters{}})
 	require.NoError(t, err)
 	for name, s := range map[string]Sources{

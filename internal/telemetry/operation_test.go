@@ -31,6 +31,7 @@ func common(more map[string]any) map[string]any {
 }
 
 func TestCall(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		start    func(context.Context, *Recorder) (context.Context, Operation)
 		spanName string
@@ -111,6 +112,7 @@ func batchOf(calls ...Call) func(context.Context, *Recorder) (context.Context, O
 }
 
 func TestNothingUnknownIsRecorded(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	_, op := s.recorder(Config{TracerProvider: s.tracers}).Start(t.Context(), Call{Command: "PING"})
 	op.End(nil)
@@ -139,6 +141,7 @@ func TestDuration(t *testing.T) {
 }
 
 func TestSpanIsInTheContextAndTheExemplar(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	parent, root := s.tracers.Tracer("test").Start(t.Context(), "root")
 	ctx, op := s.recorder(s.config()).Start(parent, Call{Command: "GET"})
@@ -154,6 +157,7 @@ func TestSpanIsInTheContextAndTheExemplar(t *testing.T) {
 }
 
 func TestFailure(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	_, op := s.recorder(s.config()).Start(t.Context(), Call{Command: "GET", Key: "k"})
 	op.End(fmt.Errorf("get: %w", reply("WRONGTYPE Operation against a key holding the wrong kind of value")))
@@ -171,6 +175,7 @@ func TestFailure(t *testing.T) {
 }
 
 func TestFailureThatIsNoReply(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	_, op := s.recorder(s.config()).Start(t.Context(), Call{Command: "GET"})
 	op.End(context.Canceled)
@@ -180,6 +185,7 @@ func TestFailureThatIsNoReply(t *testing.T) {
 }
 
 func TestNoValueIsNoFailure(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	_, op := s.recorder(s.config()).Start(t.Context(), Call{Command: "GET"})
 	op.End(redis.Nil)
@@ -189,6 +195,7 @@ func TestNoValueIsNoFailure(t *testing.T) {
 }
 
 func TestEndedContextIsRecorded(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	ctx, op := s.recorder(s.config()).Start(ctx, Call{Command: "GET"})
@@ -199,6 +206,7 @@ func TestEndedContextIsRecorded(t *testing.T) {
 }
 
 func TestDescriptionIsUTF8(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	_, op := s.recorder(s.config()).Start(t.Context(), Call{Command: "GET"})
 	op.End(errors.New("no \xff text"))
@@ -216,6 +224,7 @@ func (s *seeing) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingRe
 func (*seeing) Description() string { return "seeing" }
 
 func TestSamplersSeeTheAttributes(t *testing.T) {
+	t.Parallel()
 	sampler := &seeing{}
 	s := newSink(t, sdktrace.WithSampler(sampler))
 	config := s.config()
@@ -246,6 +255,7 @@ func TestMetricsAllocateNothing(t *testing.T) {
 }
 
 func TestAttributesOfOneCommandStayApart(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	config := s.config()
 	config.Keys = true

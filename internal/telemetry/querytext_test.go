@@ -11,6 +11,7 @@ import (
 )
 
 func TestQueryText(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		call Call
 		want string
@@ -40,6 +41,7 @@ func TestQueryText(t *testing.T) {
 }
 
 func TestBatchText(t *testing.T) {
+	t.Parallel()
 	get := func(key string) Call { return Call{Command: "GET", Key: key} }
 	assert.Equal(t, "GET a; SET b ?; GET a", batchText(slices.Values([]Call{get("a"), {Command: "SET", Key: "b", Arguments: "?"}, get("a")})))
 	assert.Equal(t, "GET a", batchText(slices.Values([]Call{get("a"), get("a")})))
@@ -61,6 +63,7 @@ func TestBatchText(t *testing.T) {
 }
 
 func TestKeysOnlyWhenAskedFor(t *testing.T) {
+	t.Parallel()
 	for _, keys := range []bool{false, true} {
 		s := newSink(t)
 		config := s.config()

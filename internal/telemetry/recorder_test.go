@@ -17,6 +17,7 @@ import (
 )
 
 func TestNewWithoutProvidersIsNil(t *testing.T) {
+	t.Parallel()
 	r, err := New(Config{Addrs: []string{"localhost:6379"}, Keys: true})
 	require.NoError(t, err)
 	assert.Nil(t, r)
@@ -46,6 +47,7 @@ func TestNilRecorderCostsNothing(t *testing.T) {
 }
 
 func TestScope(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	_, op := s.recorder(s.config()).Start(t.Context(), Call{Command: "GET"})
 	op.End(nil)
@@ -57,6 +59,7 @@ func TestScope(t *testing.T) {
 }
 
 func TestOnlyWithTheProvidersGiven(t *testing.T) {
+	t.Parallel()
 	global, given := newSink(t), newSink(t)
 	tracers, meters := otel.GetTracerProvider(), otel.GetMeterProvider()
 	otel.SetTracerProvider(global.tracers)
@@ -108,6 +111,7 @@ func (m brokenMeter) Float64Histogram(name string, opts ...metric.Float64Histogr
 }
 
 func TestErrorOfTheMeterProvider(t *testing.T) {
+	t.Parallel()
 	for _, instrument := range []string{"db.client.operation.duration", "redisbinding.cache.factory.duration"} {
 		_, err := New(Config{MeterProvider: brokenMeters{without: instrument}})
 		assert.ErrorIs(t, err, errBroken)
@@ -115,6 +119,7 @@ func TestErrorOfTheMeterProvider(t *testing.T) {
 }
 
 func TestManyGoroutines(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	r := s.recorder(s.config())
 	require.NoError(t, r.Observe(Sources{Calls: func() CallStats { return CallStats{} }}))
@@ -143,6 +148,7 @@ func TestManyGoroutines(t *testing.T) {
 }
 
 func TestCommandsKeptAreBounded(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	r := s.recorder(s.config())
 	for i := range maxCommands + 10 {

@@ -7,6 +7,7 @@ import (
 )
 
 func TestServer(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		addrs  []string
 		master string
@@ -34,6 +35,7 @@ func TestServer(t *testing.T) {
 }
 
 func TestServerLeavesItsArgumentAlone(t *testing.T) {
+	t.Parallel()
 	addrs := []string{"b:1", "a:1"}
 	serverOf(addrs, "")
 	assert.Equal(t, []string{"b:1", "a:1"}, addrs)

@@ -43,6 +43,7 @@ func folder(t *testing.T) string {
 }
 
 func TestCommand(t *testing.T) {
+	t.Parallel()
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		t.Run(signal.String(), func(t *testing.T) {
 			dir := folder(t)
@@ -92,6 +93,7 @@ func operate(t *testing.T, socket string) {
 }
 
 func TestBadFlags(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		args []string
 		want string
@@ -121,6 +123,7 @@ func TestBadFlags(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
+	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	assert.Equal(t, 0, run(t.Context(), []string{"-h"}, &stdout, &stderr))
 	for _, name := range []string{"socket-folder", "name", "mode", "max-message-size", "stop-timeout", "log-level"} {
@@ -129,6 +132,7 @@ func TestHelp(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
+	t.Parallel()
 	none := func(string) string { return "" }
 	c, err := parseFlags(nil, none, io.Discard)
 	require.NoError(t, err)
@@ -148,6 +152,7 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestSocketInTheWay(t *testing.T) {
+	t.Parallel()
 	dir := folder(t)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "redisbinding.sock"), nil, 0o600))
 	var stdout, stderr bytes.Buffer
