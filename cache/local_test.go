@@ -19,10 +19,10 @@ import (
 const soon = 10 * time.Second
 
 // keep reads a key until it is kept in process. When it has to store the key first,
-// it waits until the cache has heard of that, or the value would be dropped later.
+// it waits until Redis has told the cache of that, or the value would be dropped later.
 func keep(t *testing.T, c *Cache, key string, opts EntryOptions) {
 	t.Helper()
-	before, stored := c.local.seen(key), false
+	stored := false
 	get := func() {
 		_, err := c.GetOrCreate(t.Context(), key, func(context.Context) ([]byte, error) {
 			stored = true
@@ -30,9 +30,13 @@ func keep(t *testing.T, c *Cache, key string, opts EntryOptions) {
 		}, opts)
 		require.NoError(t, err)
 	}
-	get()
-	if stored {
-		require.Eventually(t, func() bool { return c.local.seen(key) != before }, soon, time.Millisecond)
+	if get(); stored {
+		// Redis tells of changes in their order, so it has told of the key when it has
+		// told of another key in the same slot that was written later.
+		later := "{" + c.instance + key + "}later"
+		before := c.local.seen(later)
+		require.NoError(t, (*c.connection.opened.Load()).Set(t.Context(), c.instance+later, "", time.Minute).Err())
+		require.Eventually(t, func() bool { return c.local.seen(later) != before }, soon, time.Millisecond)
 	}
 	require.Eventually(t, func() bool {
 		get()
