@@ -6,6 +6,7 @@ BIN     := $(CURDIR)/.bin
 
 # Pinned here and not in go.mod, which everybody who imports the library gets.
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOTESTSUM     := gotest.tools/gotestsum@v1.13.0
 
 FUZZTIME ?= 1m
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
@@ -18,9 +19,27 @@ help: ## list the targets
 deps: ## install redis-server and curl when they are missing
 	@sh scripts/install.sh redis curl
 
+# Most tests wait for a server most of the time, so more run at once than there are cores.
+# With -race in GOFLAGS, vet, the linter and the programs that tests build use the
+# packages that were compiled for the tests.
+RACE      := GOFLAGS=-race
+TEST      ?= $(GO) test
+TESTFLAGS ?=
+
 .PHONY: test
-test: deps ## run all tests of all modules, with the race detector
-	@set -e; for m in $(MODULES); do (cd $$m && echo "== $$m" && $(GO) vet ./... && $(GO) test -race -timeout 10m ./...); done
+test: deps ## run all tests of all modules, with the race detector and vet
+	@set -e; for m in $(MODULES); do (cd $$m && echo "== $$m" && \
+		$(RACE) $(TEST) -vet=all -parallel 12 -timeout 10m $(TESTFLAGS) ./...); done
+
+# A line for each package and for what fails; then the slowest tests.
+.PHONY: test-timed
+test-timed: ## make test, and list the ten slowest tests
+	@mkdir -p $(BIN)
+	@GOBIN=$(BIN) GOFLAGS= $(GO) install $(GOTESTSUM)
+	@rm -f $(BIN)/*.tests.json
+	@status=0; $(MAKE) --no-print-directory test \
+		TEST='$(BIN)/gotestsum --format pkgname --jsonfile $(BIN)/$$(basename $$PWD).tests.json --' || status=$$?; \
+		echo "the ten slowest tests:"; cat $(BIN)/*.tests.json | $(BIN)/gotestsum tool slowest --num 10; exit $$status
 
 .PHONY: test-sdk
 test-sdk: ## Dapr's JavaScript SDK against the HTTP API; installs node when it is missing
@@ -37,7 +56,7 @@ lint: ## gofmt, go mod tidy, and golangci-lint on all modules
 	@set -e; for m in $(MODULES); do (cd $$m && $(GO) mod tidy -diff); done
 	@mkdir -p $(BIN)
 	@GOBIN=$(BIN) GOFLAGS= $(GO) install $(GOLANGCI_LINT)
-	@set -e; for m in $(MODULES); do (cd $$m && $(BIN)/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
+	@set -e; for m in $(MODULES); do (cd $$m && $(RACE) $(BIN)/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
 
 TEST_ONLY = testing$$|miniredis|testify|goleak|otel/sdk|internal/(redistest|entratest|secrettest|history)|porcupine
 .PHONY: deps-check
@@ -70,6 +89,10 @@ SOAKTIME ?= 10s
 .PHONY: soak
 soak: deps ## break servers and networks, each way for SOAKTIME (10s), and write docs/reliability.md
 	$(GO) test -count=1 -timeout 90m ./internal/soak -each $(SOAKTIME) -report $(CURDIR)/docs/reliability.md
+
+.PHONY: soak-short
+soak-short: deps ## the soak with a second for each way, and no report; part of .ci/run
+	$(RACE) $(GO) test -count=1 -timeout 10m ./internal/soak -each 1s
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (1m), four at a time

@@ -56,6 +56,7 @@ func (e *events) inOrder(t *testing.T, order ...string) {
 }
 
 func TestOrder(t *testing.T) {
+	t.Parallel()
 	log := &events{}
 	b := builder(t, WithLogger(log.logger()))
 	// Declared the other way round.
@@ -128,6 +129,7 @@ func TestCommandIsGivenReferences(t *testing.T) {
 }
 
 func TestNothingStaysOfAFailedStart(t *testing.T) {
+	t.Parallel()
 	home := t.TempDir()
 	log := &events{}
 	b := builder(t, WithHome(home), WithLogger(log.logger()))
@@ -150,6 +152,7 @@ func TestNothingStaysOfAFailedStart(t *testing.T) {
 }
 
 func TestUnknownProgram(t *testing.T) {
+	t.Parallel()
 	b := builder(t)
 	b.AddCommand("api", "no-such-program")
 	_, err := b.Start(t.Context())
@@ -157,6 +160,7 @@ func TestUnknownProgram(t *testing.T) {
 }
 
 func TestStubbornProgramIsKilled(t *testing.T) {
+	t.Parallel()
 	out := &output{}
 	b := builder(t, WithOutput(out), WithStopTimeout(100*time.Millisecond))
 	program(t, b, "api", "stubborn")
@@ -169,6 +173,7 @@ func TestStubbornProgramIsKilled(t *testing.T) {
 }
 
 func TestProgramThatEndsIsReported(t *testing.T) {
+	t.Parallel()
 	out := &output{}
 	log := &events{}
 	b := builder(t, WithOutput(out), WithLogger(log.logger()))
@@ -195,6 +200,7 @@ func module(t *testing.T, files map[string]string) string {
 }
 
 func TestProject(t *testing.T) {
+	t.Parallel()
 	folder := module(t, map[string]string{"cmd/api/main.go": `package main
 
 import ("fmt"; "os")
@@ -211,6 +217,7 @@ func main() { dir, _ := os.Getwd(); fmt.Println("hello from", dir) }
 }
 
 func TestProjectThatCannotBeBuilt(t *testing.T) {
+	t.Parallel()
 	folder := module(t, map[string]string{
 		"broken/main.go": "package main\n\nfunc main() { nonsense }\n",
 		"library/lib.go": "package library\n",
@@ -314,6 +321,7 @@ func TestStartIsCancelled(t *testing.T) {
 }
 
 func TestRun(t *testing.T) {
+	t.Parallel()
 	out := &output{}
 	b := builder(t, WithOutput(out))
 	r := b.AddRedis("cache")
@@ -330,6 +338,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestHealthChecksForTheHandler(t *testing.T) {
+	t.Parallel()
 	b := builder(t)
 	b.AddRedis("cache")
 	a := runningApp(t, b)

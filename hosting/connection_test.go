@@ -12,6 +12,7 @@ import (
 )
 
 func TestConnectionForms(t *testing.T) {
+	t.Parallel()
 	tls, err := keptCertificates(t.TempDir(), "cache")
 	require.NoError(t, err)
 	ca := string(tls.ca)

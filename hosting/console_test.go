@@ -21,6 +21,7 @@ func terminal(width, height int) (*console, *screen) {
 }
 
 func TestConsoleOnATerminal(t *testing.T) {
+	t.Parallel()
 	c, screen := terminal(80, 24)
 	c.set(view{name: "cache", kind: "redis", state: stateWaiting})
 	c.set(view{name: "api", kind: "project", state: stateStarting, detail: "building"})
@@ -53,6 +54,7 @@ api       project  starting                  building`, screen.String(), "output
 }
 
 func TestConsoleColumns(t *testing.T) {
+	t.Parallel()
 	link := []string{"http://127.0.0.1:8080/"}
 	tests := map[string]struct {
 		views   []view
@@ -77,6 +79,7 @@ func TestConsoleColumns(t *testing.T) {
 
 // What cannot be erased would be there again with each table.
 func TestConsoleOnALowTerminal(t *testing.T) {
+	t.Parallel()
 	c, screen := terminal(80, 6)
 	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g"} {
 		c.set(view{name: name, kind: "redis", state: stateHealthy})
@@ -100,6 +103,7 @@ b         redis  healthy
 }
 
 func TestConsoleHeight(t *testing.T) {
+	t.Parallel()
 	for height := 1; height < 8; height++ {
 		c, screen := terminal(10, height)
 		for _, name := range []string{"a", "b", "c", "d"} {
@@ -114,6 +118,7 @@ func TestConsoleHeight(t *testing.T) {
 
 // A line that wraps would be two, and the next table would begin in the middle of it.
 func TestConsoleClips(t *testing.T) {
+	t.Parallel()
 	c, screen := terminal(53, 24)
 	c.set(view{name: "cache", kind: "redis", state: stateUnhealthy, address: "127.0.0.1:7405", detail: "dial\ntcp\t127.0.0.1:7405: connect: connection refused"})
 	c.set(view{name: "store", kind: "redis", state: stateHealthy})
@@ -164,6 +169,7 @@ func TestConsoleEndsWithTheLastState(t *testing.T) {
 
 // A line of the table that is two would not be erased as a whole.
 func TestConsoleWideCharacters(t *testing.T) {
+	t.Parallel()
 	c, screen := terminal(60, 24)
 	c.set(view{name: "cache", kind: "redis", state: stateUnhealthy, detail: strings.Repeat("漢", 40)})
 	c.set(view{name: "cache", kind: "redis", state: stateHealthy, address: "127.0.0.1:7405"})
@@ -171,6 +177,7 @@ func TestConsoleWideCharacters(t *testing.T) {
 }
 
 func TestConsoleOnATerminalThatGetsNarrower(t *testing.T) {
+	t.Parallel()
 	c, screen := terminal(80, 24)
 	c.set(view{name: "cache", kind: "redis", state: stateUnhealthy, detail: strings.Repeat("long ", 10)})
 	screen.resize(30)
@@ -180,6 +187,7 @@ func TestConsoleOnATerminalThatGetsNarrower(t *testing.T) {
 
 // On the usual 80 columns, what one wants to click is there as a whole.
 func TestConsoleLinksBeforeKinds(t *testing.T) {
+	t.Parallel()
 	c, screen := terminal(80, 24)
 	c.set(view{name: "rediscommander", kind: "redis commander", state: stateHealthy, address: "127.0.0.1:38487", links: []string{"http://127.0.0.1:38487/"}})
 	assert.Equal(t, `RESOURCE        STATE    ADDRESS          LINKS
@@ -243,6 +251,7 @@ api                        project            running  127.0.0.1:81
 }
 
 func TestConsoleOnAFile(t *testing.T) {
+	t.Parallel()
 	file, err := os.CreateTemp(t.TempDir(), "")
 	require.NoError(t, err)
 	defer func() { _ = file.Close() }()

@@ -98,6 +98,7 @@ func TestNoEngine(t *testing.T) {
 }
 
 func TestOnThisMachine(t *testing.T) {
+	t.Parallel()
 	for _, host := range []string{
 		"unix:///var/run/docker.sock", "npipe:////./pipe/docker_engine",
 		"tcp://127.0.0.1:2375", "tcp://localhost:2375", "tcp://[::1]:2375", "http://127.0.0.1:2375",

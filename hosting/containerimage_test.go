@@ -10,6 +10,7 @@ import (
 )
 
 func TestPullProgress(t *testing.T) {
+	t.Parallel()
 	var sum pullProgress
 	var told []int64
 	for _, m := range []jsonstream.Message{

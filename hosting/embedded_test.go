@@ -46,6 +46,7 @@ func works(t *testing.T, c *Connection) {
 }
 
 func TestEmbedded(t *testing.T) {
+	t.Parallel()
 	b := builder(t)
 	plain := b.AddRedis("plain").WithPassword("")
 	guarded := b.AddRedis("guarded").WithImage("docker.io/valkey/valkey")
@@ -71,6 +72,7 @@ func TestEmbedded(t *testing.T) {
 
 // miniredis leaves time to its user; who runs it for development expects it to pass.
 func TestEmbeddedTimePasses(t *testing.T) {
+	t.Parallel()
 	b := builder(t)
 	r := b.AddRedis("cache")
 	runningApp(t, b)
@@ -84,6 +86,7 @@ func TestEmbeddedTimePasses(t *testing.T) {
 }
 
 func TestEmbeddedCannot(t *testing.T) {
+	t.Parallel()
 	tests := map[string]func(b *Builder){
 		"a data volume or bind mount":      func(b *Builder) { b.AddRedis("cache").WithDataVolume() },
 		"WithPersistence":                  func(b *Builder) { b.AddRedis("cache").WithPersistence(0, 0) },
@@ -106,6 +109,7 @@ func TestEmbeddedCannot(t *testing.T) {
 }
 
 func TestEmbeddedPortTaken(t *testing.T) {
+	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer listener.Close()

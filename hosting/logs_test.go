@@ -11,6 +11,7 @@ import (
 )
 
 func TestLineWriter(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("x", longestLine)
 	tests := map[string]struct {
 		writes []string
@@ -51,6 +52,7 @@ func TestLineWriter(t *testing.T) {
 }
 
 func TestLineWriterOfTwoStreams(t *testing.T) {
+	t.Parallel()
 	count := 0
 	w := newLineWriter(nil, func(line string) {
 		assert.Equal(t, "line", line)
@@ -70,6 +72,7 @@ func TestLineWriterOfTwoStreams(t *testing.T) {
 }
 
 func TestLineWriterHidesAndKeeps(t *testing.T) {
+	t.Parallel()
 	var lines []string
 	w := newLineWriter(newRedactor("plainsecret"), func(line string) { lines = append(lines, line) })
 	assert.Empty(t, w.tail())
@@ -91,6 +94,7 @@ func TestLineWriterHidesAndKeeps(t *testing.T) {
 }
 
 func TestRedactor(t *testing.T) {
+	t.Parallel()
 	hide := newRedactor("s/e?c:r@t", "short", "", "plainsecret")
 	for line, hidden := range map[string]string{
 		"password=s/e?c:r@t":               "password=***",

@@ -35,6 +35,7 @@ func (noContainers) kind() RuntimeKind { return ContainerRuntime }
 var at = place{bind: "0.0.0.0", port: redisPort, folder: "/data", ca: "/ca.pem", cert: "/cert.pem", key: "/key.pem"}
 
 func TestRedisModel(t *testing.T) {
+	t.Parallel()
 	const base = "bind \"0.0.0.0\"\nprotected-mode \"no\"\ndaemonize \"no\"\ndir \"/data\"\nport \"6379\"\n"
 	tests := map[string]struct {
 		declare func(r *Redis)
@@ -169,6 +170,7 @@ func TestRedisModel(t *testing.T) {
 }
 
 func TestTLSModel(t *testing.T) {
+	t.Parallel()
 	b := NewBuilder("shop")
 	r := b.AddRedis("cache").WithPassword("").WithTLS()
 	s := prepared(t, b, r)
@@ -192,6 +194,7 @@ func TestTLSModel(t *testing.T) {
 }
 
 func TestUIModel(t *testing.T) {
+	t.Parallel()
 	tls := &certificates{ca: []byte("PEM")}
 	targets := []uiTarget{
 		{name: "cache", host: "cache", port: 6379, password: "secret"},
@@ -238,6 +241,7 @@ func TestUIModel(t *testing.T) {
 }
 
 func TestOneUIOfEachKindPerApp(t *testing.T) {
+	t.Parallel()
 	b := NewBuilder("shop")
 	var commanders, insights []*UI
 	for _, name := range []string{"cache", "store"} {
@@ -407,6 +411,7 @@ func TestWrongDeclarations(t *testing.T) {
 
 // A declaration may be corrected, and started again.
 func TestStartAgain(t *testing.T) {
+	t.Parallel()
 	b := builder(t)
 	r := b.AddRedis("cache").WithHostPort(-1)
 	_, err := b.Start(t.Context())

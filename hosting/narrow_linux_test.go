@@ -149,6 +149,7 @@ func TestEnvironmentOfPrograms(t *testing.T) {
 
 // A folder in which others could put their files in place of these is not taken.
 func TestHomeOfOthers(t *testing.T) {
+	t.Parallel()
 	for name, spoil := range map[string]func(t *testing.T, home, app string){
 		"everybody can write to it":            func(t *testing.T, home, _ string) { require.NoError(t, os.Chmod(home, 0o777)) },
 		"everybody can write to it, if sticky": func(t *testing.T, home, _ string) { require.NoError(t, os.Chmod(home, fs.ModeSticky|0o777)) },

@@ -137,6 +137,7 @@ func TestCommander(t *testing.T) {
 
 // Wrong passwords and servers that are gone are logged, without passwords.
 func TestCommanderLog(t *testing.T) {
+	t.Parallel()
 	p := newNPMProcesses(t)
 	s := &server{name: "cache", password: testPassword}
 	i := startOne(t, p, s)
@@ -159,6 +160,7 @@ func TestCommanderLog(t *testing.T) {
 }
 
 func TestCommanderPort(t *testing.T) {
+	t.Parallel()
 	p := newNPMProcesses(t)
 	u := &uiServer{kind: commander, name: commanderName, port: takenPort(t)}
 	_, err := p.startUI(within(t), u, noProgress)

@@ -21,6 +21,7 @@ func leaveNone(t *testing.T, h *home) {
 }
 
 func TestPersistentServer(t *testing.T) {
+	t.Parallel()
 	needs(t, "redis-server")
 	h, err := openHome(t.TempDir(), "shop", t.TempDir())
 	require.NoError(t, err)
@@ -94,6 +95,7 @@ func TestPersistentServer(t *testing.T) {
 }
 
 func TestPersistentServerThatHangs(t *testing.T) {
+	t.Parallel()
 	p := newTestProcesses(t)
 	leaveNone(t, p.run.home)
 	s := &server{name: "cache", persistent: true}
@@ -110,6 +112,7 @@ func TestPersistentServerThatHangs(t *testing.T) {
 }
 
 func TestPersistentServerFailsToStart(t *testing.T) {
+	t.Parallel()
 	p := newTestProcesses(t)
 	leaveNone(t, p.run.home)
 	folder := p.run.path("persistent", "cache")
@@ -145,6 +148,7 @@ func TestPersistentServerFailsToStart(t *testing.T) {
 }
 
 func TestFingerprint(t *testing.T) {
+	t.Parallel()
 	base := func() *server { return &server{name: "cache", password: "p", save: &persistence{time.Minute, 1}} }
 	seen := map[string]string{}
 	for name, change := range map[string]func(*server){

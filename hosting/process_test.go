@@ -60,6 +60,7 @@ func pidIn(t *testing.T, file string) int {
 }
 
 func TestProcessThatEnds(t *testing.T) {
+	t.Parallel()
 	t.Run("its error has its exit status and its log, without secrets", func(t *testing.T) {
 		p := shell(t, t.TempDir(), command{secrets: []string{"hunter2"}}, "echo the password is hunter2; exit 3")
 		waitFor(t, p.done())
@@ -98,6 +99,7 @@ func TestProcessThatEnds(t *testing.T) {
 }
 
 func TestProcessStop(t *testing.T) {
+	t.Parallel()
 	t.Run("gracefully", func(t *testing.T) {
 		folder, scratch := t.TempDir(), t.TempDir()
 		p := shell(t, folder, command{dir: folder, scratch: scratch},

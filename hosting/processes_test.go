@@ -131,6 +131,7 @@ func stopped(t *testing.T, i instance) {
 }
 
 func TestProcesses(t *testing.T) {
+	t.Parallel()
 	p := newTestProcesses(t)
 	assert.Equal(t, ProcessRuntime, p.kind())
 	s := &server{name: "cache", password: testPassword}
@@ -171,6 +172,7 @@ func TestProcesses(t *testing.T) {
 }
 
 func TestProcessesGroup(t *testing.T) {
+	t.Parallel()
 	p := newTestProcesses(t)
 	ports, err := freePorts(2)
 	require.NoError(t, err)
@@ -197,6 +199,7 @@ func TestProcessesGroup(t *testing.T) {
 }
 
 func TestProcessesTLS(t *testing.T) {
+	t.Parallel()
 	p := newTestProcesses(t)
 	certificates, err := keptCertificates(p.run.path("certificates", "cache"), "cache")
 	require.NoError(t, err)
@@ -208,6 +211,7 @@ func TestProcessesTLS(t *testing.T) {
 }
 
 func TestProcessesData(t *testing.T) {
+	t.Parallel()
 	hourly := &persistence{time.Hour, 1}
 	folder := filepath.Join(t.TempDir(), "new", "folder")
 	for name, test := range map[string]struct {
@@ -238,6 +242,7 @@ func TestProcessesData(t *testing.T) {
 }
 
 func TestProcessesReadOnlyData(t *testing.T) {
+	t.Parallel()
 	p := newTestProcesses(t)
 	folder := t.TempDir()
 	s := &server{name: "cache", mount: &mount{folder: folder}, save: &persistence{time.Hour, 1}}
@@ -382,6 +387,7 @@ func script(t *testing.T, text string) string {
 
 // A script that runs redis-server instead of becoming it will do.
 func TestProcessesWrapped(t *testing.T) {
+	t.Parallel()
 	p := newTestProcesses(t)
 	p.redis = script(t, p.redis+` "$@"; exit $?`)
 	s := &server{name: "cache", mount: &mount{volume: "data"}, save: &persistence{time.Hour, 1}}
@@ -394,6 +400,7 @@ func TestProcessesWrapped(t *testing.T) {
 }
 
 func TestProcessesServerEnds(t *testing.T) {
+	t.Parallel()
 	p := newTestProcesses(t)
 	s := &server{name: "cache", password: testPassword}
 	i := startOne(t, p, s)
@@ -407,6 +414,7 @@ func TestProcessesServerEnds(t *testing.T) {
 }
 
 func TestOnPort(t *testing.T) {
+	t.Parallel()
 	var ports []int
 	failing := func(times int) func(int) (string, error) {
 		ports = nil

@@ -12,6 +12,7 @@ import (
 
 // The README names every method with which an app is declared.
 func TestReadme(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	for _, of := range []any{&Builder{}, &Redis{}, &Cluster{}, &Sentinel{}, &UI{}, &Project{}} {

@@ -31,7 +31,7 @@ func eachRuntime(t *testing.T, test func(t *testing.T, kind RuntimeKind), kinds 
 			case ContainerRuntime:
 				engine := dockertest.Start(t)
 				engine.Redis(t)
-				t.Setenv("DOCKER_HOST", engine.Host)
+				useEngine(engine.Host)
 			case ProcessRuntime:
 				needs(t, "redis-server")
 			}
@@ -39,6 +39,12 @@ func eachRuntime(t *testing.T, test func(t *testing.T, kind RuntimeKind), kinds 
 		})
 	}
 }
+
+// useEngine makes the private engine the one that apps find, for the rest of the
+// run: t.Setenv would keep tests from running in parallel.
+func useEngine(host string) { useEngineOnce.Do(func() { _ = os.Setenv(dockerHostVariable, host) }) }
+
+var useEngineOnce sync.Once
 
 // closed waits until nobody listens at the address.
 func closed(t *testing.T, addrs ...string) {
@@ -57,6 +63,7 @@ func nothingLeft(t *testing.T, home string) {
 }
 
 func TestEverywhere(t *testing.T) {
+	t.Parallel()
 	eachRuntime(t, func(t *testing.T, kind RuntimeKind) {
 		home := t.TempDir()
 		b := builder(t, WithRuntime(kind), WithHome(home))
@@ -94,6 +101,7 @@ func TestEverywhere(t *testing.T) {
 }
 
 func TestClusterWithReplicas(t *testing.T) {
+	t.Parallel()
 	eachRuntime(t, func(t *testing.T, kind RuntimeKind) {
 		b := builder(t, WithRuntime(kind))
 		cluster := b.AddCluster("cluster").WithReplicas(1).WithTLS()
@@ -107,6 +115,7 @@ func TestClusterWithReplicas(t *testing.T) {
 }
 
 func TestSentinel(t *testing.T) {
+	t.Parallel()
 	eachRuntime(t, func(t *testing.T, kind RuntimeKind) {
 		b := builder(t, WithRuntime(kind))
 		safe := kind == ProcessRuntime // the configuration is the same everywhere
@@ -128,6 +137,7 @@ func TestSentinel(t *testing.T) {
 }
 
 func TestData(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	tests := map[string]struct {
 		declare func(r *Redis)
@@ -168,6 +178,7 @@ func TestData(t *testing.T) {
 
 // Two servers that write the same file would lose each other's data.
 func TestDataHasOneWriter(t *testing.T) {
+	t.Parallel()
 	needs(t, "redis-server")
 	home, path, folder := t.TempDir(), t.TempDir(), t.TempDir()
 	declare := func() *Builder {
@@ -189,6 +200,7 @@ func TestDataHasOneWriter(t *testing.T) {
 }
 
 func TestRedisThatDiesIsReported(t *testing.T) {
+	t.Parallel()
 	eachRuntime(t, func(t *testing.T, kind RuntimeKind) {
 		log, out := &events{}, &output{}
 		b := builder(t, WithRuntime(kind), WithLogger(log.logger()), WithOutput(out))
@@ -206,6 +218,7 @@ func TestRedisThatDiesIsReported(t *testing.T) {
 }
 
 func TestPersistentLifetime(t *testing.T) {
+	t.Parallel()
 	eachRuntime(t, func(t *testing.T, kind RuntimeKind) {
 		home, path := t.TempDir(), t.TempDir()
 		run := func(configure func(*Redis), use func(r *Redis)) string {
@@ -314,6 +327,7 @@ func killWithUnsaved(t *testing.T, app *exec.Cmd, home, path, redisAddr string) 
 }
 
 func TestKilledHost(t *testing.T) {
+	t.Parallel()
 	eachRuntime(t, func(t *testing.T, kind RuntimeKind) {
 		home, path := t.TempDir(), t.TempDir()
 		app, redisAddr, apiAddr := startKillable(t, kind, home, path)
@@ -344,6 +358,7 @@ func TestKilledHost(t *testing.T) {
 
 // A terminal sends these to the program; everything ends in order, and the program well.
 func TestInterruptedHost(t *testing.T) {
+	t.Parallel()
 	needs(t, "redis-server")
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(signal.String(), func(t *testing.T) {
@@ -359,6 +374,7 @@ func TestInterruptedHost(t *testing.T) {
 
 // The server of an app that was killed still has its data, until the app is started again.
 func TestDataOfAKilledHost(t *testing.T) {
+	t.Parallel()
 	needs(t, "redis-server")
 	home, path := t.TempDir(), t.TempDir()
 	app, redisAddr, _ := startKillable(t, ProcessRuntime, home, path)
@@ -398,6 +414,7 @@ func (l listener) Write(p []byte) (int, error) {
 
 // Whoever stops because a context has ended has only that at hand.
 func TestStopWithAContextThatHasEnded(t *testing.T) {
+	t.Parallel()
 	needs(t, "redis-server")
 	b := builder(t, WithRuntime(ProcessRuntime))
 	r := b.AddRedis("cache").WithDataVolume()
@@ -411,6 +428,7 @@ func TestStopWithAContextThatHasEnded(t *testing.T) {
 
 // redis-server would find no configuration there, and start without any.
 func TestHomeThatLooksLikeAPattern(t *testing.T) {
+	t.Parallel()
 	needs(t, "redis-server")
 	home := filepath.Join(t.TempDir(), "a[1]")
 	b := builder(t, WithRuntime(ProcessRuntime), WithHome(home))
@@ -421,6 +439,7 @@ func TestHomeThatLooksLikeAPattern(t *testing.T) {
 }
 
 func TestTwoRunsShareWhatPersists(t *testing.T) {
+	t.Parallel()
 	eachRuntime(t, func(t *testing.T, kind RuntimeKind) {
 		home, path := t.TempDir(), t.TempDir()
 		apps, redises := make([]*App, 3), make([]*Redis, 3)
@@ -453,6 +472,7 @@ func TestTwoRunsShareWhatPersists(t *testing.T) {
 
 // What persists in one runtime is not left when the app is started in another.
 func TestRetireOfAnotherRuntime(t *testing.T) {
+	t.Parallel()
 	needs(t, "redis-server")
 	home, path := t.TempDir(), t.TempDir()
 	b := builder(t, WithRuntime(ProcessRuntime), WithHome(home), WithPath(path))
@@ -470,6 +490,7 @@ func TestRetireOfAnotherRuntime(t *testing.T) {
 }
 
 func TestOptionalUIThatCannotBeStarted(t *testing.T) {
+	t.Parallel()
 	eachRuntime(t, func(t *testing.T, kind RuntimeKind) {
 		log := &events{}
 		b := builder(t, WithRuntime(kind), WithLogger(log.logger()))
@@ -485,6 +506,7 @@ func TestOptionalUIThatCannotBeStarted(t *testing.T) {
 }
 
 func TestPortTakenEverywhere(t *testing.T) {
+	t.Parallel()
 	eachRuntime(t, func(t *testing.T, kind RuntimeKind) {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
@@ -528,6 +550,7 @@ func TestAbsentRuntimes(t *testing.T) {
 }
 
 func TestBindMountThatCannotBeMade(t *testing.T) {
+	t.Parallel()
 	eachRuntime(t, func(t *testing.T, kind RuntimeKind) {
 		file := filepath.Join(t.TempDir(), "file")
 		require.NoError(t, os.WriteFile(file, nil, 0o600))

@@ -12,6 +12,7 @@ import (
 )
 
 func TestGeneratedPasswordIsKept(t *testing.T) {
+	t.Parallel()
 	home := t.TempDir()
 	opts := []Option{WithHome(home), WithPath(t.TempDir())}
 	password := func(opts ...Option) string {
@@ -75,6 +76,7 @@ func TestConfiguredPassword(t *testing.T) {
 
 // Two first runs at the same time agree.
 func TestKeptPasswordOfManyAtOnce(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "passwords", "cache")
 	found := make([]string, 16)
 	var callers sync.WaitGroup
@@ -95,6 +97,7 @@ func TestKeptPasswordOfManyAtOnce(t *testing.T) {
 }
 
 func TestHomeThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	b := builder(t, WithHome(file))

@@ -90,6 +90,7 @@ func TestSweep(t *testing.T) {
 }
 
 func TestFindProcess(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	file := pidFileOf(folder, "script")
 	p := shell(t, folder, command{dir: folder}, "sleep 1000 & echo $$ >ready; wait")
@@ -134,6 +135,7 @@ func TestFindProcess(t *testing.T) {
 
 // After the numbers of processes were given again, a group of that number may be anybody's.
 func TestFindProcessOfAnothersGroup(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	other := newGroup("sh", []string{"-c", "sleep 1000 & echo $$ >ready; wait"})
 	other.Dir = folder

@@ -58,7 +58,7 @@ func testCachesAreCut(t *testing.T) {
 		assert.LessOrEqual(t, n, begun[key].Load())
 	}
 
-	ctx := within(t, *each)
+	ctx := within(t, duration)
 	var all sync.WaitGroup
 	for caller := range callers {
 		all.Go(func() {

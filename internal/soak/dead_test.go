@@ -47,7 +47,7 @@ func testManyCallersOfADeadServer(t *testing.T) {
 				})
 			}
 			began, most := time.Now(), 0
-			for time.Since(began) < *each {
+			for time.Since(began) < duration {
 				most = max(most, goroutines())
 				time.Sleep(50 * time.Millisecond)
 			}

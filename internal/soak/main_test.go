@@ -2,6 +2,7 @@ package soak
 
 import (
 	"flag"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,15 +10,27 @@ import (
 )
 
 var (
-	each   = flag.Duration("each", time.Second, "how `long` each fault lasts, or is repeated")
+	each   = flag.Duration("each", 0, "how `long` each fault lasts, or is repeated; 0: a smoke test, with a few of them")
 	report = flag.String("report", "", "the `file` whose tables to write")
+
+	duration time.Duration // of each fault
 )
 
 func TestMain(m *testing.M) { redistest.Main(m) }
 
+// A smoke test is for every run of all tests: it sees that the soak works, and finds
+// what breaks all the time.
+const smokeTime = 200 * time.Millisecond
+
+var smoke = []string{"Server is killed and restarted", "Connections are cut", "Replies are lost", "Caches are cut"}
+
 // TestFaults runs the scenarios one after the other, since each is to have the machine
 // for itself, and then reports.
 func TestFaults(t *testing.T) {
+	duration = *each
+	if duration == 0 {
+		duration = smokeTime
+	}
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T)
@@ -42,6 +55,9 @@ func TestFaults(t *testing.T) {
 		{"Caches are cut", testCachesAreCut},
 		{"Many callers of a dead server", testManyCallersOfADeadServer},
 	} {
+		if *each == 0 && !slices.Contains(smoke, test.name) {
+			continue
+		}
 		t.Run(test.name, test.run)
 	}
 	t.Log("\n" + results.text())

@@ -53,7 +53,7 @@ func (r *resultTable) note(text string) {
 // text is the tables of the report.
 func (r *resultTable) text() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s each, with %s.\n\n", *each, versions())
+	fmt.Fprintf(&text, "%s each, with %s.\n\n", duration, versions())
 	text.WriteString("| what goes wrong | calls | OK | not carried out | unknown | longest outage | what callers saw | goroutines | connections | keys checked |\n")
 	text.WriteString("|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, row := range r.rows {

@@ -93,7 +93,7 @@ func (s *scenario) run(t *testing.T) {
 	defer running.Wait()
 	defer stop()
 	running.Go(func() { l.run(ctx, seen) })
-	note := s.fault(within(t, *each), s)
+	note := s.fault(within(t, duration), s)
 	l.back(time.Now())
 	stop()
 	running.Wait()
@@ -148,7 +148,7 @@ func (s *scenario) calm(t *testing.T) {
 	defer func() { s.load.sawWrong, s.load.hurry = wrong, hurry }()
 	s.load.hurry = 0
 	s.load.sawWrong = func(_ string, err error) { t.Errorf("a caller saw, with nothing broken: %v", err) }
-	s.load.run(within(t, max(*each/4, 200*time.Millisecond)), seen)
+	s.load.run(within(t, max(duration/4, 200*time.Millisecond)), seen)
 }
 
 // check reads all keys that were not checked yet, and checks their histories.
