@@ -15,7 +15,10 @@ import (
 // Every experiment, with next to no time, comes to a complete result.
 func TestSmoke(t *testing.T) {
 	for _, e := range []*experiment{table, distance, cluster, overTLS, manyCallers, batches, caches} {
-		t.Run(e.name, func(t *testing.T) { smoke(t, e) })
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			smoke(t, e)
+		})
 	}
 }
 

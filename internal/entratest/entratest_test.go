@@ -22,7 +22,6 @@ import (
 )
 
 func TestCredentials(t *testing.T) {
-	t.Parallel()
 	cert, key := newCertificate(t, time.Now().Add(time.Hour))
 	tests := []struct {
 		name string
@@ -95,7 +94,6 @@ func TestCredentials(t *testing.T) {
 // It is what makes the stand-in's short lifetimes useful, so it is checked
 // against new versions of MSAL.
 func TestShortTokensAreNotKept(t *testing.T) {
-	t.Parallel()
 	a := start(t, nil)
 	cred := rightSecret(t, a)
 	for range 3 {
@@ -117,7 +115,6 @@ func TestShortTokensAreNotKept(t *testing.T) {
 }
 
 func TestManagedIdentityClientIDs(t *testing.T) {
-	t.Parallel()
 	a := start(t, nil)
 	_, err := getToken(t, identityCredential(t, a, nil), DefaultScope)
 	require.NoError(t, err)
@@ -129,7 +126,6 @@ func TestManagedIdentityClientIDs(t *testing.T) {
 }
 
 func TestLifetime(t *testing.T) {
-	t.Parallel()
 	a := start(t, nil)
 	cred := rightSecret(t, a)
 	for _, lifetime := range []time.Duration{2 * time.Second, 1500 * time.Millisecond, time.Second, 300 * time.Millisecond} {
@@ -153,7 +149,6 @@ func TestLifetime(t *testing.T) {
 }
 
 func TestClaims(t *testing.T) {
-	t.Parallel()
 	a := start(t, nil)
 	cred := rightSecret(t, a)
 	claimsOf := func() jwt.MapClaims {
@@ -178,7 +173,6 @@ func TestClaims(t *testing.T) {
 }
 
 func TestOpaque(t *testing.T) {
-	t.Parallel()
 	a := start(t, nil)
 	cred := rightSecret(t, a)
 	a.SetOpaque(true)
@@ -194,7 +188,6 @@ func TestOpaque(t *testing.T) {
 }
 
 func TestIssue(t *testing.T) {
-	t.Parallel()
 	var mu sync.Mutex
 	var issued []string
 	var fail error
@@ -223,7 +216,6 @@ func TestIssue(t *testing.T) {
 }
 
 func TestDown(t *testing.T) {
-	t.Parallel()
 	a := start(t, nil)
 	secret, identity := rightSecret(t, a), identityCredential(t, a, nil)
 	a.SetDown(true)
@@ -247,7 +239,6 @@ func TestDown(t *testing.T) {
 }
 
 func TestHanging(t *testing.T) {
-	t.Parallel()
 	for name, newCredential := range map[string]func(*testing.T, *Authority) azcore.TokenCredential{
 		"secret":   rightSecret,
 		"identity": func(t *testing.T, a *Authority) azcore.TokenCredential { return identityCredential(t, a, nil) },
@@ -283,7 +274,6 @@ func TestHanging(t *testing.T) {
 }
 
 func TestCloseWhileHanging(t *testing.T) {
-	t.Parallel()
 	a := start(t, nil)
 	a.SetHanging(true)
 	cred := rightSecret(t, a)
@@ -304,7 +294,6 @@ func TestCloseWhileHanging(t *testing.T) {
 }
 
 func TestConcurrentRequests(t *testing.T) {
-	t.Parallel()
 	a := start(t, nil)
 	var requests sync.WaitGroup
 	const clients = 8
@@ -324,7 +313,6 @@ func TestConcurrentRequests(t *testing.T) {
 }
 
 func TestTrust(t *testing.T) {
-	t.Parallel()
 	a := start(t, nil)
 	roots := x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM(a.CAPEM()))
@@ -344,7 +332,6 @@ func TestTrust(t *testing.T) {
 }
 
 func TestValidation(t *testing.T) {
-	t.Parallel()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	for want, config := range map[string]Config{
@@ -360,7 +347,6 @@ func TestValidation(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	t.Parallel()
 	assert.Equal(t, "https://redis.azure.com/.default", DefaultScope)
 	assert.Equal(t, time.Hour, DefaultLifetime)
 

@@ -19,7 +19,6 @@ import (
 )
 
 func TestRefusals(t *testing.T) {
-	t.Parallel()
 	cert, key := newCertificate(t, time.Now().Add(time.Hour))
 	expired, _ := newCertificate(t, time.Now().Add(-time.Minute))
 	otherKey, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -94,7 +93,6 @@ func TestRefusals(t *testing.T) {
 
 // What no azidentity client sends is refused all the same.
 func TestBadRequests(t *testing.T) {
-	t.Parallel()
 	a := start(t, nil)
 	endpoint, header := a.ManagedIdentity()
 	tokenURL := a.Host() + testTenant + "/oauth2/v2.0/token"
@@ -172,7 +170,6 @@ func send(t *testing.T, a *Authority, method, target, body, header string) (int,
 }
 
 func TestAssertionOutsideItsTime(t *testing.T) {
-	t.Parallel()
 	cert, key := newCertificate(t, time.Now().Add(time.Hour))
 	a := start(t, func(c *Config) { c.Certificate = cert })
 	post := func(edit func(jwt.MapClaims)) (int, string) {
