@@ -1,7 +1,7 @@
 # make test is all a new checkout needs; the rest is for working on the library.
 
 GO      ?= go
-MODULES := $(addprefix ./,$(subst ./,,$(dir $(shell git ls-files -co --exclude-standard go.mod '*/go.mod'))))
+MODULES := $(patsubst ././,./,$(addprefix ./,$(dir $(shell git ls-files -co --exclude-standard go.mod '*/go.mod'))))
 BIN     := $(CURDIR)/.bin
 
 # Pinned here and not in go.mod, which everybody who imports the library gets.
