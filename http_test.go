@@ -461,7 +461,7 @@ func TestHandlerPingsAtOnce(t *testing.T) {
 func TestHandlerSlowBody(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(Handler(map[string]OutputBinding{"store": stubBinding{}}))
-	server.Config.ReadTimeout = 20 * time.Millisecond
+	server.Config.ReadTimeout = 500 * time.Millisecond
 	server.Start()
 	defer server.Close()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
