@@ -59,7 +59,7 @@ func TestLostReplies(t *testing.T) {
 	redis := redistest.StartProxied(t, "plain")
 	proxy := redis.Proxies[0]
 	client := component(t, serve(t), "")
-	initialize(t, client, redis.Fields("readTimeout", "200ms"))
+	initialize(t, client, redis.Fields("readTimeout", "1s"))
 	for name, test := range map[string]struct {
 		req           *pb.InvokeRequest
 		lost, delayed codes.Code

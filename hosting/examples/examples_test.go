@@ -157,7 +157,11 @@ func TestHosting(t *testing.T) {
 	assert.Contains(t, page, "<strong>Ada</strong>")
 	assert.Contains(t, page, "&lt;b&gt;Lovely&lt;/b&gt;")
 
-	page = open(t, browser, commander)
+	// The browser takes the page as it is after a while, which may be too early.
+	require.Eventually(t, func() bool {
+		page = open(t, browser, commander)
+		return strings.Contains(page, "guestbook:*")
+	}, 2*time.Minute, time.Second)
 	assert.Contains(t, page, "<title>Redis Commander: Home</title>")
 	assert.Regexp(t, `</i>cache \(127\.0\.0\.1:\d+:0\)`, page, "the connection in the tree")
 	assert.Contains(t, page, "guestbook:* (1)", "and in it what the web application has written")
