@@ -29,8 +29,9 @@ TESTFLAGS ?=
 # One command for all modules, through go.work, keeps the machine busy: some packages
 # compile while the tests of others wait for a server. Most tests wait most of the time,
 # so more run at once than there are cores. With -race in GOFLAGS, the linter, which
-# vets, and the programs that tests build use the packages that were compiled for the tests.
-RACE      := GOFLAGS=-race
+# vets, and the programs that tests build use the packages that were compiled for the tests. Without
+# debug information a new checkout compiles a tenth faster; stack traces do not need it.
+RACE      := GOFLAGS="-race -gcflags=all=-dwarf=false"
 TEST      ?= $(GO) test
 TESTFLAGS ?=
 

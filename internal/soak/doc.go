@@ -5,6 +5,7 @@
 // possible; whether the service is back, without a single error; and whether
 // goroutines and connections are as before.
 //
-// `go test ./internal/soak` does it in short, and `make soak` for some minutes, which
-// also writes the tables of docs/reliability.md.
+// `go test ./internal/soak` is a smoke test of a few scenarios. `make soak-short` gives
+// each scenario a second. `make soak` takes some minutes and writes the tables of
+// docs/reliability.md.
 package soak
