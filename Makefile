@@ -1,7 +1,8 @@
 # make test is all a new checkout needs; the rest is for working on the library.
 
 GO      ?= go
-MODULES := $(patsubst ././,./,$(addprefix ./,$(dir $(shell git ls-files -co --exclude-standard go.mod '*/go.mod'))))
+# The root comes first: its tests take the longest.
+MODULES := $(sort $(patsubst ././,./,$(addprefix ./,$(dir $(shell git ls-files -co --exclude-standard go.mod '*/go.mod')))))
 BIN     := $(CURDIR)/.bin
 
 # Pinned here and not in go.mod, which everybody who imports the library gets.
