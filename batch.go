@@ -106,7 +106,7 @@ func (b *RedisBinding) invokeBatch(ctx context.Context, reqs []*InvokeRequest) (
 		err = run.carryOut(ctx)
 	}
 	if err != nil {
-		run.giveUp(b.metadata.explain("batch", err))
+		run.giveUp(b.metadata.explain("batch", &failure{error: err, outcome: notSent}))
 	}
 	if len(run.errs) > 0 {
 		slices.SortFunc(run.errs, func(a, b *BatchError) int { return cmp.Compare(a.Index, b.Index) })
@@ -185,32 +185,47 @@ func (b *batch) part() *part {
 	return p
 }
 
-// send sends a part. What comes of it is in its calls.
+// send sends a part. Its calls have the outcome. The error is why the requests after
+// it are not sent.
 func (b *batch) send(ctx context.Context, p *part) error {
 	if err := b.binding.client.doAll(ctx, p.calls); err != nil {
 		return err
 	}
-	last := len(p.calls) - 1
-	if last < 0 || !p.calls[last].is("getdel") || !b.binding.lacksGetDel(p.calls[last].Err()) {
-		return nil
-	}
-	p.calls[last].free()
-	p.calls[last], _ = b.binding.command(b.reqs[p.indices[last]]) // it was right before
-	return b.binding.client.doAll(ctx, p.calls[last:])
+	return b.binding.client.doAll(ctx, b.withoutGetDel(p))
 }
 
-// note turns what has come of a part into responses and errors.
+// withoutGetDel returns the calls of a part that are to be sent again as a script,
+// because the server has no GETDEL. A request is not sent again when a later one is
+// about the same key: that one was executed already.
+func (b *batch) withoutGetDel(p *part) (again []*call) {
+	later := map[string]bool{}
+	for i, cmd := range slices.Backward(p.calls) {
+		if cmd.is("getdel") && b.binding.lacksGetDel(cmd.error()) && !later[cmd.key] {
+			script, _ := b.binding.command(b.reqs[p.indices[i]]) // the request was right before
+			later[cmd.key] = true
+			cmd.free()
+			p.calls[i] = script
+			again = append(again, script)
+			continue
+		}
+		later[cmd.key] = true
+	}
+	slices.Reverse(again)
+	return again
+}
+
+// note turns the outcome of a part into responses and errors.
 func (b *batch) note(p *part) {
 	if p == nil {
 		return
 	}
 	b.errs = append(b.errs, p.errs...)
 	for i, cmd := range p.calls {
-		index, err := p.indices[i], cmd.Err()
-		if err != nil && !errors.Is(err, redis.Nil) {
+		index := p.indices[i]
+		if err := cmd.error(); err != nil {
 			b.errs = append(b.errs, &BatchError{index, b.binding.explain(b.reqs[index], err)})
 		} else {
-			b.responses[index] = &InvokeResponse{Data: replyData(b.reqs[index].Operation, cmd.Val(), err)}
+			b.responses[index] = &InvokeResponse{Data: replyData(b.reqs[index].Operation, cmd.Val(), cmd.found())}
 		}
 		cmd.free()
 	}
@@ -230,34 +245,33 @@ func (b *batch) giveUp(err error) {
 	}
 }
 
-// doAll sends the commands of the calls as one pipeline, those again that may be
-// and that it may help. What comes of them is in the calls. The error is that of a
+// doAll sends the commands of the calls as one pipeline, and those again for which that
+// is allowed and may help. The calls have the outcome. The error is that of a
 // connection that has failed for good, if any.
 func (c *client) doAll(ctx context.Context, cmds []*call) (broken error) {
 	for attempt := 0; len(cmds) > 0; attempt++ {
 		c.pipeline(ctx, cmds)
+		c.redirect(ctx, cmds)
 		var again []*call
 		for _, cmd := range cmds {
-			err := cmd.Err()
-			if c.cluster != nil && isElsewhere(err) {
-				cmd.prepare()
-				err = c.direct(ctx, c.redis, cmd)
-			}
-			if err = c.blame(err); err == nil || errors.Is(err, redis.Nil) {
+			err := c.finish(ctx, cmd, cmd.err)
+			if err == nil {
 				continue
 			}
-			cmd.unsure = cmd.unsure || isUnknown(err)
 			var reply redis.Error
-			if attempt < c.maxRetries && mayRetry(cmd, err) {
+			switch cmd.err = err; {
+			case attempt < c.maxRetries && mayRetry(cmd, err):
 				again = append(again, cmd)
-			} else if err = cmd.outcome(err); !errors.As(err, &reply) {
+			case !errors.As(err, &reply):
 				broken = err
 			}
-			cmd.SetErr(err)
 		}
 		if len(again) > 0 {
 			if err := c.pause(ctx, attempt); err != nil {
-				setErr(again, err)
+				for _, cmd := range again {
+					cmd.prepare()
+					cmd.err = err
+				}
 				return err
 			}
 		}
@@ -275,43 +289,131 @@ func (c *client) doAll(ctx context.Context, cmds []*call) (broken error) {
 func (c *client) pipeline(ctx context.Context, cmds []*call) {
 	c.lanes.pipelined.Add(uint64(len(cmds)))
 	if c.cluster == nil {
-		c.pipelineTo(ctx, c.redis, cmds)
+		c.pipelineTo(ctx, c.redis, cmds, false)
 		return
 	}
 	if !c.mapped.Load() { // the first one finds out which node has which slots
-		var reply redis.Error
-		if err := c.direct(ctx, c.redis, cmds[0]); err != nil && !errors.As(err, &reply) {
-			setErr(cmds[1:], err)
+		first := cmds[0]
+		if err := c.direct(ctx, c.redis, first); first.outcome == notSent {
+			setErr(cmds, first.result(err))
 			return
 		}
 		cmds = cmds[1:]
 	}
+	c.pipelineByNode(ctx, cmds)
+}
+
+// pipelineByNode sends the calls to the nodes of their keys.
+func (c *client) pipelineByNode(ctx context.Context, cmds []*call) {
 	byNode := map[*redis.Client][]*call{}
 	for _, cmd := range cmds {
 		node, err := c.cluster.MasterForKey(ctx, cmd.key)
 		if err != nil {
-			cmd.SetErr(err)
+			cmd.err = err
 			continue
 		}
 		byNode[node] = append(byNode[node], cmd)
 	}
 	var nodes sync.WaitGroup
 	for node, cmds := range byNode {
-		nodes.Go(func() { c.pipelineTo(ctx, node, cmds) })
+		nodes.Go(func() { c.pipelineTo(ctx, node, cmds, false) })
 	}
 	nodes.Wait()
 }
 
-func setErr(cmds []*call, err error) {
-	for _, cmd := range cmds {
-		cmd.SetErr(err)
+// maxRedirects is how often a call follows its key to another node.
+const maxRedirects = 3
+
+// redirect sends the calls again that a cluster's node has refused because another
+// node has their keys: as one pipeline to each of those, in the order of the calls.
+func (c *client) redirect(ctx context.Context, cmds []*call) {
+	if c.cluster == nil {
+		return
+	}
+	for range maxRedirects {
+		type target struct {
+			addr string
+			ask  bool
+		}
+		byTarget := map[target][]*call{}
+		var lost []*call // whose node has left, or is no primary any more
+		for _, cmd := range cmds {
+			if cmd.outcome == executed || !isElsewhere(cmd.err) {
+				continue
+			}
+			if addr, moved := redis.IsMovedError(cmd.err); moved {
+				byTarget[target{addr, false}] = append(byTarget[target{addr, false}], cmd)
+			} else if addr, ask := redis.IsAskError(cmd.err); ask {
+				byTarget[target{addr, true}] = append(byTarget[target{addr, true}], cmd)
+			} else {
+				lost = append(lost, cmd)
+			}
+		}
+		if len(byTarget) == 0 && len(lost) == 0 {
+			return
+		}
+		c.cluster.ReloadState(ctx)
+		var targets sync.WaitGroup
+		for to, cmds := range byTarget {
+			for _, cmd := range cmds {
+				cmd.prepare()
+			}
+			node, known := c.nodes.Load(to.addr)
+			targets.Go(func() {
+				if !known {
+					c.oneByOne(ctx, cmds)
+				} else {
+					c.pipelineTo(ctx, node.(*redis.Client), cmds, to.ask) //nolint:forcetypeassert // nothing else is put in
+				}
+			})
+		}
+		targets.Wait()
+		for _, cmd := range lost {
+			cmd.prepare()
+		}
+		c.pipelineByNode(ctx, lost)
 	}
 }
 
-func (c *client) pipelineTo(ctx context.Context, server redis.UniversalClient, cmds []*call) {
-	pipe := server.Pipeline()
+func setErr(cmds []*call, err error) {
 	for _, cmd := range cmds {
+		cmd.err = err
+	}
+}
+
+// oneByOne sends calls to a node that only the cluster client can find. After the first
+// that gets no reply, the others are not sent.
+func (c *client) oneByOne(ctx context.Context, cmds []*call) {
+	for i, cmd := range cmds {
+		var reply redis.Error
+		err := cmd.result(c.direct(ctx, c.redis, cmd))
+		if cmd.outcome != executed {
+			cmd.err = err
+		}
+		if err != nil && !errors.As(err, &reply) {
+			setErr(cmds[i+1:], err)
+			return
+		}
+	}
+}
+
+// pipelineTo sends the calls to a server as one pipeline. Behind ASK, each has ASKING in
+// front of it.
+func (c *client) pipelineTo(ctx context.Context, server redis.UniversalClient, cmds []*call, ask bool) {
+	pipe := server.Pipeline()
+	calls := make([]redis.Cmder, len(cmds))
+	for i, cmd := range cmds {
+		if ask {
+			_ = pipe.Process(ctx, redis.NewStatusCmd(ctx, "asking"))
+		}
+		calls[i] = cmd
 		_ = pipe.Process(ctx, cmd) // puts it in
 	}
-	c.dialer.conns.direct.do(ctx, func(ctx context.Context) { _, _ = pipe.Exec(ctx) })
+	var err error
+	c.dialer.conns.direct.do(ctx, func(ctx context.Context) { err = execPipeline(ctx, pipe, calls, c.lanes.integrity) })
+	for _, cmd := range cmds {
+		if cmd.outcome != executed && cmd.err == nil {
+			cmd.err = cmd.result(err)
+		}
+	}
 }

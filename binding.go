@@ -128,7 +128,7 @@ func NewRedisBinding(metadata map[string]string, opts ...Option) (*RedisBinding,
 	if err != nil {
 		return nil, fmt.Errorf("redisbinding: metrics: %w", err)
 	}
-	b := &RedisBinding{metadata: m, logger: o.logger, client: newClient(m, o.tokens(m)), recorder: recorder}
+	b := &RedisBinding{metadata: m, logger: o.logger, client: newClient(m, o.tokens(m), o.integrity), recorder: recorder}
 	if err := b.client.observe(recorder, m); err != nil {
 		_ = b.Close()
 		return nil, fmt.Errorf("redisbinding: metrics: %w", err)
@@ -172,8 +172,8 @@ func (b *RedisBinding) Operations() []OperationKind {
 // next Invoke after the server is back works again.
 //
 // Invoke returns as soon as ctx ends, with an error for which errors.Is finds
-// context.Canceled or context.DeadlineExceeded; whether the operation was
-// carried out is then unknown. After Close it answers [ErrClosed].
+// context.Canceled or context.DeadlineExceeded. A call that was not sent by then
+// never is; [SafeToRetry] tells. After Close it answers [ErrClosed].
 //
 // Failed commands are sent again up to redisMaxRetries times (default 0), but
 // never a get with delete=true or an increment that may have reached the

@@ -2,6 +2,7 @@ package redisbinding
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -9,37 +10,44 @@ import (
 )
 
 // call is one command on its way to Redis and back, its reply kept as a string.
-// Whoever made it with newCall frees it, unless it was abandoned to a lane.
+// The caller of newCall frees it, unless it left the call to its lane.
 type call struct {
 	*redis.StringCmd
 
-	// key is what the command is about: on a cluster it says which node has it.
+	// key is the key of the command: on a cluster it says which node has it.
 	key string
 	// args are the command's name and its arguments.
 	args []any
-	// repeatable says that carrying the command out twice does what once does.
+	// repeatable says that executing the command twice has the effect of once.
 	repeatable bool
-	// size is about how many bytes the command has.
+	// size is the approximate size of the command in bytes.
 	size int
 
-	answered bool // the reply has come, and is no error
-	unsure   bool // an attempt to carry it out has failed, and may have done so
+	// The record of the last attempt, see outcomeHook.
+	armed   bool // go-redis asks for the arguments in order to write them
+	written bool // they were, or are being, written to a connection
+	replied bool // the server's reply has come, and go-redis has read it
+	outcome outcome
+	err     error // redis.Nil: the reply is nil
+
+	maybeExecuted bool // an earlier attempt may have executed it
 
 	data  []byte        // the copy that own makes
 	done  chan struct{} // receives when a lane has the reply, or an error
 	state atomic.Int32
 
-	// What follows is the lane's that the call waits in.
+	// The rest belongs to the lane that the call waits in.
 	waiting    bool
 	next, prev *call
 	since      int64 // when it came, by the lanes' clock
 }
 
-// States of a call that a lane has.
+// States of a call, for a caller that may leave it to its lane.
 const (
-	awaited   int32 = iota // somebody waits for it
-	abandoned              // nobody does: the lane frees it
-	completed              // the lane is through with it
+	unsent    int32 = iota // not written to a connection yet
+	sent                   // written, or being written
+	abandoned              // the caller left: the lane frees it
+	completed              // the lane has finished
 )
 
 var callPool = sync.Pool{New: func() any {
@@ -69,26 +77,108 @@ func newCall(repeatable bool, key string, args ...any) *call {
 func (c *call) prepare() {
 	c.StringCmd = redis.NewStringCmd(context.Background(), c.args...)
 	if c.is("ping") {
-		c.SetFirstKeyPos(1) // go-redis knows of no key that would say to which node
+		c.SetFirstKeyPos(1) // go-redis does not know of a key in PING
 	}
-	c.answered = false
-	c.state.Store(awaited)
-}
-
-// outcome returns the error of the last attempt as that of the call.
-func (c *call) outcome(err error) error {
-	if c.unsure && isNotCarriedOut(err) {
-		return unsureError{err}
-	}
-	return err
+	c.maybeExecuted = c.maybeExecuted || c.outcome == unknown
+	c.armed, c.written, c.replied, c.outcome, c.err = false, false, false, notSent, nil
+	c.state.Store(unsent)
 }
 
 // free gives the call back, which must not be used any more.
 func (c *call) free() {
 	clear(c.args)
-	c.StringCmd, c.key, c.args, c.unsure = nil, "", c.args[:0], false
+	c.StringCmd, c.key, c.args, c.err, c.outcome, c.maybeExecuted = nil, "", c.args[:0], nil, notSent, false
 	callPool.Put(c)
 }
+
+// arm says that a connection is about to be found for the call, and that go-redis
+// asks for its arguments next when it writes them.
+func (c *call) arm() {
+	if c.outcome == unknown {
+		c.maybeExecuted = true
+	}
+	c.armed, c.written, c.replied = true, false, false
+}
+
+// abandonedArgs are sent in place of a call that its caller left before it was
+// written: it must not be executed after that.
+var abandonedArgs = []any{"ping"}
+
+// Args returns the command for go-redis to write. An armed call counts as sent then.
+func (c *call) Args() []any {
+	if !c.armed {
+		return c.args
+	}
+	if !c.state.CompareAndSwap(unsent, sent) && c.state.Load() != sent {
+		return abandonedArgs
+	}
+	c.written = true
+	return c.args
+}
+
+// record notes how an attempt has ended.
+func (c *call) record(err error) {
+	c.armed = false
+	c.err = unwrapScriptError(reveal(err))
+	var reply redis.Error
+	switch {
+	case !c.written:
+		c.outcome = notSent
+	case err == nil, err == redis.Nil: //nolint:errorlint // as go-redis returns the reply itself
+		c.outcome = executed
+	case errors.As(err, &reply) && !fromProxy(err):
+		c.outcome = refused
+	default:
+		c.outcome = unknown
+	}
+}
+
+// recordInPipeline notes how an attempt has ended in a pipeline that ended with err.
+func (c *call) recordInPipeline(err error) {
+	if c.replied || err == nil {
+		err = c.Err()
+	}
+	if err == nil && !c.replied {
+		err = errNoReply
+	}
+	c.record(err)
+}
+
+var errNoReply = errors.New("no reply came")
+
+// result returns the error of the last attempt, and nil when the server answered.
+// err is the error that go-redis returned: it may come from elsewhere, such as the
+// topology of a cluster.
+func (c *call) result(err error) error {
+	switch {
+	case c.outcome == executed:
+		return nil
+	case err != nil:
+		return unwrapScriptError(reveal(err))
+	case c.err != nil:
+		return c.err
+	}
+	return errNoReply
+}
+
+// failure returns err, the error of the last attempt, as the error of the call.
+func (c *call) failure(err error) *failure {
+	if c.maybeExecuted && c.outcome != unknown {
+		return &failure{error: maybeExecutedError{err}, outcome: unknown}
+	}
+	return &failure{error: err, outcome: c.outcome}
+}
+
+// error returns why the call has failed, once its last attempt has ended, or nil.
+func (c *call) error() error {
+	if c.outcome == executed {
+		return nil
+	}
+	return c.failure(c.err)
+}
+
+// found says whether the reply is a value, and not nil.
+func (c *call) found() bool { return c.outcome == executed && c.err == nil }
 
 // is says whether it is the command of that name, in lower case.
 func (c *call) is(name string) bool { return c.args[0] == name }
@@ -109,25 +199,40 @@ func (c *call) own() {
 // cluster three times even with redisMaxRetries 0. Retries are made by the client.
 func (*call) NoRetry() bool { return true }
 
-// SetErr sets the error, unless the command has been answered: when a pipeline
-// fails half-way, go-redis sets its error on all commands, the answered too.
+// SetErr sets the error, unless the server has replied: when a pipeline fails
+// half-way, go-redis sets its error on all commands.
 func (c *call) SetErr(err error) {
-	if c.answered {
+	if c.replied {
 		return
 	}
-	c.answered = err == nil
+	if c.written {
+		_, isReply := err.(redis.Error) //nolint:errorlint // the reply itself
+		c.replied = err == nil || isReply
+	}
 	c.StringCmd.SetErr(err)
 }
 
-// complete tells who waits that the reply, or an error, is there.
+// complete tells the caller that the reply, or an error, is there.
 func (c *call) complete() {
-	if c.state.CompareAndSwap(awaited, completed) {
-		c.done <- struct{}{}
-	} else {
+	if c.state.Swap(completed) == abandoned {
 		c.free()
+		return
 	}
+	c.done <- struct{}{}
 }
 
-// abandon leaves a call that was sent to its lane, or answers false when the
-// lane is through with it.
-func (c *call) abandon() bool { return c.state.CompareAndSwap(awaited, abandoned) }
+// abandon leaves a call to its lane. It returns false when the lane has finished,
+// and otherwise whether the call was sent.
+func (c *call) abandon() (left bool, o outcome) {
+	for {
+		switch state := c.state.Load(); {
+		case state == completed:
+			return false, notSent
+		case c.state.CompareAndSwap(state, abandoned):
+			if state == sent {
+				return true, unknown
+			}
+			return true, notSent
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -29,6 +28,7 @@ type client struct {
 
 	// cluster is redis when that is a cluster client, else nil.
 	cluster *redis.ClusterClient
+	nodes   sync.Map // of the cluster: address -> *redis.Client
 	// sentinels find the server of a failover client; else nil.
 	sentinels *sentinels
 	// tokens are what connections authenticate with; nil without Entra ID.
@@ -46,7 +46,7 @@ type client struct {
 // newClient returns a client of the kind the metadata describes. The kind
 // follows from redisType and failover, never from the number of addresses.
 // Without tokens it authenticates with the password in the metadata, if any.
-func newClient(m *Metadata, tokens *tokens) *client {
+func newClient(m *Metadata, tokens *tokens, integrity bool) *client {
 	opts := m.UniversalOptions()
 	// Retries are made by send, and nowhere below it, where they would multiply.
 	opts.MaxRetries = -1
@@ -94,7 +94,7 @@ func newClient(m *Metadata, tokens *tokens) *client {
 	opts.ReadTimeout, opts.WriteTimeout = -1, -1
 	switch {
 	case m.Failover:
-		c.redis = redis.NewClient(opts.Simple())
+		c.redis = newNode(opts)
 	case m.RedisType == TypeCluster:
 		nodes := opts.Cluster()
 		// The routing policies need COMMAND, which a plain user may not run. The
@@ -102,17 +102,28 @@ func newClient(m *Metadata, tokens *tokens) *client {
 		nodes.DisableRoutingPolicies = true
 		c.cluster = redis.NewClusterClient(nodes)
 		resp.LimitNodes(c.cluster)
+		c.cluster.OnNewNode(func(node *redis.Client) {
+			node.AddHook(outcomeHook{})
+			c.nodes.Store(node.Options().Addr, node)
+		})
 		c.redis = c.cluster
 	default:
-		c.redis = redis.NewClient(opts.Simple())
+		c.redis = newNode(opts)
 	}
 	// Without a time-out nothing would end a round trip that all its callers have left.
 	c.pipelining = m.Pipelining == PipeliningAuto && !c.unbounded
-	c.lanes.limits = newLaneLimits(m)
+	c.lanes.limits, c.lanes.integrity = newLaneLimits(m), integrity
 	if reap {
 		c.background.Go(func() { c.dialer.conns.run(c.dialer.ctx, m.IdleCheckFrequency) })
 	}
 	return c
+}
+
+// newNode returns a client of one server.
+func newNode(opts *redis.UniversalOptions) *redis.Client {
+	node := redis.NewClient(opts.Simple())
+	node.AddHook(outcomeHook{})
+	return node
 }
 
 // close waits for the calls under way and ends everything. Call it once.
@@ -149,65 +160,79 @@ func (c *client) enter(ctx context.Context) (counts bool, err error) {
 }
 
 // do sends the command of the call, again where that is allowed and may help, and
-// returns its reply, within ctx. A nil reply is redis.Nil. It frees the call.
-func (c *client) do(ctx context.Context, cmd *call) (string, error) {
+// returns its reply, within ctx; found is false when the reply is nil. The error is a
+// [*failure]. It frees the call.
+func (c *client) do(ctx context.Context, cmd *call) (reply string, found bool, err error) {
 	counts, err := c.enter(ctx)
 	if counts {
 		defer c.calls.leave()
 	}
 	for attempt := 0; err == nil; attempt++ {
-		left, failed := c.roundTrip(ctx, cmd)
-		if left {
-			return "", failed
+		var left *failure
+		if left, err = c.roundTrip(ctx, cmd); left != nil {
+			return "", false, left
 		}
-		if err = c.blame(failed); err == nil {
-			reply := cmd.Val()
+		if err = c.finish(ctx, cmd, err); err == nil {
+			reply, found = cmd.Val(), cmd.found()
 			cmd.free()
-			return reply, nil
+			return reply, found, nil
 		}
-		cmd.unsure = cmd.unsure || isUnknown(err)
 		if attempt < c.maxRetries && mayRetry(cmd, err) {
 			cmd.prepare()
 			err = c.pause(ctx, attempt)
 		}
 	}
-	err = cmd.outcome(err)
+	failed := cmd.failure(err)
 	cmd.free()
-	return "", err
+	return "", false, failed
 }
 
-// roundTrip sends the command of the call once and waits for its reply. After
-// true the call has been left to its lane, because ctx has ended.
-func (c *client) roundTrip(ctx context.Context, cmd *call) (left bool, err error) {
+// roundTrip sends the command of the call once and waits for its reply. left is not nil
+// when ctx has ended and the call was left to its lane.
+func (c *client) roundTrip(ctx context.Context, cmd *call) (left *failure, err error) {
 	l := c.laneTo(cmd.key)
 	if l == nil || cmd.size > laneLargest {
-		return false, c.direct(ctx, c.redis, cmd)
+		return nil, c.direct(ctx, c.redis, cmd)
 	}
 	if began, ok := l.enter(); ok {
 		err = c.direct(ctx, l.redis, cmd)
 		l.leave(began, err)
-	} else if left, err = l.carryFor(ctx, cmd); left {
-		return true, err
+	} else if left, err = l.carryFor(ctx, cmd); left != nil {
+		return left, nil
 	}
-	if c.cluster != nil && isElsewhere(err) {
+	if c.cluster != nil && cmd.outcome != executed && isElsewhere(cmd.result(err)) {
 		if errors.Is(err, redis.ErrClosed) {
 			c.lanes.drop(l)
 		}
 		cmd.prepare()
 		err = c.direct(ctx, c.redis, cmd)
 	}
-	return false, err
+	return nil, err
 }
 
 // direct sends a command on the goroutine of the caller.
-func (c *client) direct(ctx context.Context, server redis.UniversalClient, cmd *call) error {
-	c.dialer.conns.direct.do(ctx, func(ctx context.Context) { _ = server.Process(ctx, cmd) })
+func (c *client) direct(ctx context.Context, server redis.UniversalClient, cmd *call) (err error) {
+	if c.lanes.integrity {
+		err = c.checked(ctx, server, cmd)
+	} else {
+		c.dialer.conns.direct.do(ctx, func(ctx context.Context) { err = server.Process(ctx, cmd) })
+	}
 	c.lanes.direct.Add(1)
-	err := cmd.Err()
-	if c.cluster != nil && (err == nil || errors.Is(err, redis.Nil)) {
+	if c.cluster != nil && cmd.outcome == executed {
 		c.mapped.Store(true)
 	}
 	return err
+}
+
+// checked is direct with the integrity check, for which the server has to be known.
+func (c *client) checked(ctx context.Context, server redis.UniversalClient, cmd *call) (err error) {
+	if server == c.redis && c.cluster != nil {
+		if server, err = c.cluster.MasterForKey(ctx, cmd.key); err != nil {
+			return err
+		}
+	}
+	c.pipelineTo(ctx, server, []*call{cmd}, false)
+	return cmd.err
 }
 
 // laneTo returns the lane to the server that has the key. Without one, a call
@@ -229,8 +254,8 @@ func (c *client) laneTo(key string) *lane {
 	return c.lanes.to(node)
 }
 
-// isElsewhere says whether err is that of a cluster's node which has not carried
-// the command out because the key has moved, or which has left the cluster.
+// isElsewhere says whether err is the error of a cluster's node that has not executed
+// the command because the key has moved, or that has left the cluster.
 func isElsewhere(err error) bool {
 	if err == nil {
 		return false
@@ -240,23 +265,38 @@ func isElsewhere(err error) bool {
 	return moved || asks || redis.IsReadOnlyError(err) || errors.Is(err, redis.ErrClosed)
 }
 
-// blame completes the error of a round trip, and looks whether it says something
-// about the client as a whole.
-func (c *client) blame(err error) error {
-	if err == nil || errors.Is(err, redis.Nil) {
-		return err
+// finish completes the error of an attempt, and looks whether it says something about
+// the client as a whole. It returns nil when the server has answered.
+func (c *client) finish(ctx context.Context, cmd *call, err error) error {
+	err = cmd.result(err)
+	if errors.Is(err, context.DeadlineExceeded) && !ended(ctx) {
+		// A context of go-redis's own, which has the dial timeout. Those of the library
+		// are translated where they are made.
+		err = &dialTimeoutError{"connect", c.dialer.timeout}
 	}
-	if c.calls.closed() && (errors.Is(err, redis.ErrClosed) || errors.Is(err, net.ErrClosed) || notSent(err)) {
+	switch {
+	case err == nil:
+		return nil
+	case !c.calls.closed():
+	case cmd.outcome == notSent:
 		return ErrClosed
+	case cmd.outcome == unknown:
+		return fmt.Errorf("%w: %w", ErrClosed, err)
 	}
 	if c.cluster != nil && topologyMayHaveChanged(err) {
 		c.cluster.ReloadState(context.Background())
 	}
-	return c.blameToken(err)
+	return c.blameToken(cmd.outcome, err)
+}
+
+// ended says whether ctx has ended, or is about to because its deadline has passed.
+func ended(ctx context.Context) bool {
+	deadline, bounded := ctx.Deadline()
+	return ctx.Err() != nil || bounded && !time.Now().Before(deadline)
 }
 
 // blameToken adds to an error of a connection that its token may be the cause.
-func (c *client) blameToken(err error) error {
+func (c *client) blameToken(o outcome, err error) error {
 	if err == nil || c.tokens == nil {
 		return err
 	}
@@ -264,17 +304,14 @@ func (c *client) blameToken(err error) error {
 		_, secret := token.BasicAuth()
 		err = redact.Hide(err, secret)
 	}
-	if notSent(err) {
-		return err
-	}
-	refused := redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH")
-	if !refused && !isTransport(err) {
+	rejected := redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH")
+	if !rejected && (o != unknown || !isTransport(err)) {
 		return err
 	}
 	if expired := c.tokens.expired(); expired != nil {
-		return blamedError{err, expired}
+		return tokenExpiredError{err, expired}
 	}
-	if refused {
+	if rejected {
 		user, _ := c.tokens.current.Load().BasicAuth()
 		return fmt.Errorf("%w: user %s", err, user)
 	}
@@ -286,20 +323,13 @@ func (c *client) blameToken(err error) error {
 func mayRetry(cmd *call, err error) bool {
 	var reply redis.Error
 	switch {
-	case notSent(err):
-		return true
-	case errors.As(err, &reply):
-		return refusedForNow(err)
-	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, ErrClosed), errors.Is(err, redis.ErrPoolTimeout),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return false
+	case errors.As(err, &reply):
+		return cmd.outcome != unknown && refusedForNow(err)
 	}
-	return cmd.repeatable
-}
-
-// notSent says whether err is from opening a connection: no command was sent.
-func notSent(err error) bool {
-	var dial *dialError
-	return errors.As(err, &dial)
+	return cmd.outcome == notSent || cmd.repeatable
 }
 
 // refusedForNow says whether err is a server's reply that it has not carried
@@ -368,7 +398,7 @@ func (c *client) ping(ctx context.Context) error {
 		want = strconv.Itoa(rand.Int()) //nolint:gosec // chance, not secrecy
 		cmd = newCall(true, want, "ping", want)
 	}
-	pong, err := c.do(ctx, cmd)
+	pong, _, err := c.do(ctx, cmd)
 	if err != nil {
 		return err
 	}

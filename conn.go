@@ -81,6 +81,9 @@ func (c *conn) Read(b []byte) (int, error) {
 	if n > 0 {
 		c.out.Store(false)
 		first := c.read.CompareAndSwap(false, true)
+		if first {
+			n, err = c.readRefusal(b, n, err)
+		}
 		if err := c.check(b[:n], first); err != nil {
 			c.end(err)
 			return 0, err
@@ -123,13 +126,31 @@ func (c *conn) check(b []byte, first bool) error {
 			return refused
 		}
 	}
-	if c.writes.Load() > 1 {
-		return c.guard.Check(b)
-	}
-	if err := c.guard.CheckHello(b); err != nil {
+	err := c.guard.Check(b)
+	if err != nil && c.writes.Load() <= 1 {
 		return &dialError{err}
 	}
-	return nil
+	if c.guard.ReadOnly() {
+		c.retire()
+	}
+	return err
+}
+
+// retire keeps the connection from being used again. Its server has become a replica:
+// a new connection may lead to the new primary.
+func (c *conn) retire() {
+	c.used.Store(givenUp)
+}
+
+// readRefusal reads on when the first thing that the server says is an error, until
+// it is complete.
+func (c *conn) readRefusal(b []byte, n int, err error) (int, error) {
+	for err == nil && b[0] == '-' && n < len(b) && bytes.IndexByte(b[:n], '\n') < 0 {
+		var more int
+		more, err = c.readMinding(b[n:])
+		n += more
+	}
+	return n, err
 }
 
 // readMinding reads, until the context ends.
@@ -177,15 +198,25 @@ func lateIn(timeout time.Time, length time.Duration) bool {
 	return length > 0 && time.Until(timeout) < length/2
 }
 
-// refusal returns what a server says that hangs up on a connection instead of
-// taking it, or nil. go-redis would take it for the reply to HELLO and go on.
+// refusal returns the error with which a server rejects a new connection, or nil. Any
+// error in answer to HELLO does, unless it says that there is no HELLO, or not of
+// this version: go-redis uses an older protocol then, and AUTH.
 func refusal(first []byte) *dialError {
 	text, found := bytes.CutPrefix(first, []byte("-"))
-	if !found || !bytes.HasPrefix(text, []byte("DENIED ")) && !bytes.HasPrefix(text, []byte("ERR max number of clients")) {
+	if !found {
 		return nil
 	}
 	line, _, _ := bytes.Cut(text, []byte("\r\n"))
-	return &dialError{redact.ReplyError(line)}
+	reply := redact.ReplyError(line)
+	switch redact.ReplyCode(reply) {
+	case "NOPROTO":
+		return nil
+	case "ERR":
+		if !bytes.HasPrefix(line, []byte("ERR max number of clients")) {
+			return nil
+		}
+	}
+	return &dialError{reply}
 }
 
 func (c *conn) Write(b []byte) (int, error) {
@@ -197,6 +228,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	if c.writes.Load() < 2 {
 		c.writes.Add(1)
 	}
+	c.guard.Sent(b)
 	n, err := c.writeMinding(b)
 	return n, c.orConnecting(err)
 }

@@ -26,10 +26,10 @@ func TestConnTakenOutIsNotIdle(t *testing.T) {
 	assert.Len(t, conns.all(), 1, "taken out")
 
 	go func() {
-		_, _ = far.Read(make([]byte, 4))
+		_, _ = far.Read(make([]byte, 100))
 		_, _ = far.Write([]byte("+OK\r\n"))
 	}()
-	_, err := c.Write([]byte("PING"))
+	_, err := c.Write([]byte("*1\r\n$4\r\nping\r\n"))
 	require.NoError(t, err)
 	conns.closeUnused(longAgo())
 	assert.Len(t, conns.all(), 1, "waiting for the reply")

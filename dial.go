@@ -103,7 +103,7 @@ func (d *dialer) dialTo(find func(context.Context) (string, error)) func(context
 	return func(ctx context.Context, network, _ string) (net.Conn, error) {
 		addr, err := find(ctx)
 		if err != nil {
-			return failLater(nil, err)
+			return failLater(nil, d.orTimeout(err, "ask the sentinels"))
 		}
 		return d.dial(ctx, network, addr)
 	}

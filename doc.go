@@ -80,7 +80,10 @@
 //
 // When a context ends, a call that was waiting is not sent any more. One that was
 // sent on a connection of its own takes the connection with it; one in a pipeline is
-// left to it, and others are not disturbed.
+// left to it, and others are not disturbed. One that waits for a connection is never sent.
+//
+// A call succeeds only when the server has answered its command with a reply of the
+// right form. [WithIntegrityCheck] also finds a reply too many on a busy connection.
 //
 // # Where bindings are used
 //
@@ -109,8 +112,9 @@
 // check where that is known. [MetadataError] is a bad field of the metadata;
 // [ErrMissingKey], [ErrUnsupportedOperation] and [RequestError] are mistakes in
 // a request; [ErrClosed] is a closed binding; [ErrUnavailable] is whatever may
-// work later, and [ErrNotCarriedOut] beside it says that nothing was done; [ComponentError] is a mistake in a component file. What Redis replies
-// is a redis.Error, a lost connection a net error, an ended context
+// work later, and [ErrNotExecuted] says of it that nothing was executed;
+// [ComponentError] is a mistake in a component file. [SafeToRetry] says of any error
+// whether the operation was certainly not executed. What Redis replies is a redis.Error, a lost connection a net error, an ended context
 // context.Canceled or context.DeadlineExceeded, all for errors.Is and errors.As.
 // No error and no log line holds a password, a key or a value.
 //

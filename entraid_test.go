@@ -668,7 +668,7 @@ func TestEntraIDIsBlamed(t *testing.T) {
 	require.NoError(t, tokens.ready(t.Context()))
 	stop()
 	c := &client{tokens: tokens}
-	assert.Equal(t, io.EOF, c.blameToken(io.EOF), "the token lives")
+	assert.Equal(t, io.EOF, c.blameToken(unknown, io.EOF), "the token lives")
 
 	expired := *tokens.current.Load()
 	expired.expires = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -676,17 +676,19 @@ func TestEntraIDIsBlamed(t *testing.T) {
 	tokens.failure = errors.New("the authority is down")
 	const why = ": the Entra ID token expired at 2026-01-02T03:04:05Z and could not be renewed: the authority is down"
 	for _, err := range []error{io.EOF, redact.ReplyError("NOAUTH Authentication required."), redact.ReplyError("WRONGPASS no")} {
-		blamed := c.blameToken(err)
+		sent := unknown
+		if !errors.Is(err, io.EOF) {
+			sent = refused
+		}
+		blamed := c.blameToken(sent, err)
 		require.EqualError(t, blamed, err.Error()+why)
 		require.ErrorIs(t, blamed, err)
 		require.ErrorIs(t, blamed, ErrNoToken)
-		sent := errors.Is(err, io.EOF) // and nobody knows
-		assert.Equal(t, sent, isUnknown(blamed))
-		assert.Equal(t, !sent, isNotCarriedOut(blamed))
 	}
-	for _, err := range []error{context.Canceled, redact.ReplyError("WRONGTYPE no"), redis.ErrPoolTimeout, redis.Nil, nil, &dialError{io.EOF}} {
-		assert.Equal(t, err, c.blameToken(err))
+	for _, err := range []error{context.Canceled, redact.ReplyError("WRONGTYPE no"), redis.ErrPoolTimeout, redis.Nil, nil} {
+		assert.Equal(t, err, c.blameToken(refused, err))
 	}
+	assert.Equal(t, io.EOF, c.blameToken(notSent, io.EOF))
 }
 
 // BenchmarkEntraIDRenewal is what callers notice of the renewal of a token: the

@@ -32,21 +32,22 @@ var (
 
 	// ErrUnavailable says that Redis cannot be reached, or takes no commands now:
 	// connecting failed or a connection was lost, readTimeout or poolTimeout passed,
-	// there is no living token, or the reply was one of LOADING, READONLY,
-	// CLUSTERDOWN, TRYAGAIN, MASTERDOWN, NOREPLICAS and too many clients. It may
-	// work later. Whether the operation may have been carried out, [ErrNotCarriedOut]
-	// says.
+	// there is no living token, or the reply was LOADING, READONLY, CLUSTERDOWN,
+	// TRYAGAIN, MASTERDOWN, NOREPLICAS or too many clients. The operation may work
+	// later. [ErrNotExecuted] says whether it may have been executed.
 	ErrUnavailable = errors.New("redisbinding: Redis is unavailable")
 
-	// ErrNotCarriedOut says of an [ErrUnavailable] that the operation was certainly
-	// not carried out, not by an attempt before the last one either: connecting
-	// failed, all connections were busy for poolTimeout, there is no living token,
-	// or the reply was one of those above. Any operation may be sent again then, an
-	// increment too. Without it nobody knows.
-	ErrNotCarriedOut = errors.New("redisbinding: the operation was not carried out")
+	// ErrNotExecuted says of an [ErrUnavailable] that the operation was certainly not
+	// executed, and not by an earlier attempt either: it was not sent, or the server
+	// refused it. Any operation may be sent again then, an increment too. An
+	// ErrUnavailable without it may have been executed. [SafeToRetry] answers the
+	// same question for every error.
+	ErrNotExecuted = errors.New("redisbinding: the operation was not executed")
 
 	// ErrClosed says that the binding has been closed (or was never made with
-	// [NewRedisBinding]).
+	// [NewRedisBinding]). An error that is ErrClosed itself was not sent. A call that
+	// Close interrupted after it was sent returns an error that wraps ErrClosed, and
+	// may have been executed: [SafeToRetry] tells the two apart.
 	ErrClosed = errors.New("redisbinding: the binding is closed")
 )
 
@@ -98,64 +99,26 @@ func isUnavailable(err error) bool {
 	return isTransport(err) || refusedForNow(err) || errors.Is(err, ErrNoToken) || errors.Is(err, redis.ErrPoolTimeout)
 }
 
-// isNotCarriedOut says whether err is one that [ErrNotCarriedOut] stands for.
-func isNotCarriedOut(err error) bool {
-	var (
-		unsure unsureError
-		blamed blamedError
-		reply  redis.Error
-	)
-	if errors.As(err, &unsure) {
-		return false
-	}
-	if errors.As(err, &blamed) {
-		return errors.As(blamed.error, &reply) || isNotCarriedOut(blamed.error)
-	}
-	return notSent(err) || refusedForNow(err) || errors.Is(err, ErrNoToken) || errors.Is(err, redis.ErrPoolTimeout)
-}
-
-// isUnknown says whether after err nobody knows if the command was carried out.
-func isUnknown(err error) bool {
-	var blamed blamedError
-	if errors.As(err, &blamed) {
-		err = blamed.error
-	}
-	return isTransport(err) && !isNotCarriedOut(err)
-}
-
-// blamedError is an error of a connection whose token had expired, which may be why.
-// What has become of the command, the former says: this is no [ErrNoToken] before
-// anything was sent.
-type blamedError struct {
+// tokenExpiredError is an error of a connection whose token had expired, which may be
+// the cause.
+type tokenExpiredError struct {
 	error
 	expired error
 }
 
-func (e blamedError) Error() string { return e.error.Error() + ": " + e.expired.Error() }
+func (e tokenExpiredError) Error() string { return e.error.Error() + ": " + e.expired.Error() }
 
-func (e blamedError) Unwrap() []error { return []error{e.error, e.expired} }
+func (e tokenExpiredError) Unwrap() []error { return []error{e.error, e.expired} }
 
-// unavailableError makes the error it holds an [ErrUnavailable] as well.
-type unavailableError struct {
-	error
-	notCarriedOut bool
+// maybeExecutedError is the error of the last attempt of a command that an earlier
+// attempt may have executed.
+type maybeExecutedError struct{ error }
+
+func (e maybeExecutedError) Error() string {
+	return e.error.Error() + " (an earlier attempt may have been executed)"
 }
 
-func (e unavailableError) Is(target error) bool {
-	return target == ErrUnavailable || e.notCarriedOut && target == ErrNotCarriedOut
-}
-
-func (e unavailableError) Unwrap() error { return e.error }
-
-// unsureError is how the last attempt has failed of a command that an earlier one
-// may have carried out.
-type unsureError struct{ error }
-
-func (e unsureError) Error() string {
-	return e.error.Error() + " (an attempt before may have been carried out)"
-}
-
-func (e unsureError) Unwrap() error { return e.error }
+func (e maybeExecutedError) Unwrap() error { return e.error }
 
 // isTimeout says whether err is a network time-out.
 func isTimeout(err error) bool {
@@ -271,42 +234,51 @@ func (m *Metadata) adviceOnReply(text string) string {
 
 // explainStart completes err, which kept NewRedisBinding from connecting.
 func (m *Metadata) explainStart(err error) error {
-	err = reveal(err)
+	failed := failureOf(err)
 	late := errors.Is(err, context.DeadlineExceeded) // dialTimeout is the only deadline there
-	err = m.complete("redisbinding: connect to "+strings.Join(m.addrs, ",")+": ", err, m.advice(err, true))
-	if late {
-		return unavailableError{error: err}
-	}
-	return err
+	failed = m.complete("redisbinding: connect to "+strings.Join(m.addrs, ",")+": ", failed, m.advice(failed.error, true))
+	failed.unavailable = failed.unavailable || late
+	return failed
 }
 
 // explain completes err for the caller: what was being done, with which
 // servers when the connection is at fault, and what to check.
 func (m *Metadata) explain(doing string, err error) error {
 	var request *RequestError
-	if errors.Is(err, ErrClosed) || errors.Is(err, ErrMissingKey) ||
-		errors.Is(err, ErrUnsupportedOperation) || errors.As(err, &request) {
+	if errors.Is(err, ErrMissingKey) || errors.Is(err, ErrUnsupportedOperation) || errors.As(err, &request) {
 		return err
 	}
-	err = reveal(err)
+	failed := failureOf(err)
+	if errors.Is(err, ErrClosed) && failed.outcome != unknown {
+		return ErrClosed
+	}
 	text := "redisbinding: " + doing + ": "
-	if isTransport(err) {
+	if isTransport(failed.error) {
 		text += strings.Join(m.addrs, ",") + ": "
 	}
-	return m.complete(text, err, m.advice(err, false))
+	return m.complete(text, failed, m.advice(failed.error, false))
 }
 
-// complete adds to err what was being done and what to check, and takes out the
+// failureOf returns the failure that err is. Other errors come from before anything
+// was sent.
+func failureOf(err error) *failure {
+	var failed *failure
+	if errors.As(err, &failed) {
+		return failed
+	}
+	return &failure{error: reveal(err), outcome: notSent}
+}
+
+// complete adds to the error what was being done and what to check, and takes out the
 // secrets that a server knows, and may repeat.
-func (m *Metadata) complete(text string, err error, advice string) error {
-	unavailable, notCarriedOut := isUnavailable(err), isNotCarriedOut(err)
+func (m *Metadata) complete(text string, failed *failure, advice string) *failure {
 	if advice != "" {
 		advice = " (" + advice + ")"
 	}
-	err = redact.Hide(redact.Error(err), string(m.RedisPassword), string(m.SentinelPassword))
-	err = fmt.Errorf("%s%w%s", text, err, advice)
-	if unavailable {
-		return unavailableError{err, notCarriedOut}
+	err := redact.Hide(redact.Error(failed.error), string(m.RedisPassword), string(m.SentinelPassword))
+	return &failure{
+		error:       fmt.Errorf("%s%w%s", text, err, advice),
+		outcome:     failed.outcome,
+		unavailable: isUnavailable(failed.error),
 	}
-	return err
 }

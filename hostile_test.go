@@ -108,14 +108,14 @@ func TestProtocolErrors(t *testing.T) {
 	_, err := NewRedisBinding(hostileMetadata("plain", server.Addr))
 	assert.EqualError(t, err, "redisbinding: connect to "+server.Addr+": "+why+" (if the server expects TLS, set enableTLS to true)")
 	assert.ErrorIs(t, err, ErrUnavailable)
-	assert.True(t, notSent(err))
+	assert.True(t, SafeToRetry(err))
 
 	server = redistest.StartHostile(t, "plain", true, []byte("$9999999999999\r\n"))
 	b := newBinding(t, hostileMetadata("plain", server.Addr), WithLazyConnect())
 	_, err = b.Invoke(t.Context(), request(GetOperation, "k"))
 	assert.EqualError(t, err, "redisbinding: get: "+server.Addr+": "+why)
 	assert.ErrorIs(t, err, ErrUnavailable)
-	assert.False(t, notSent(err))
+	assert.False(t, SafeToRetry(err))
 	assert.Equal(t, redistest.HostileValue("k"), string(invoke(t, b, request(GetOperation, "k")).Data), "the next connection")
 }
 
@@ -127,7 +127,7 @@ func TestMoreThanHelloIsAnswered(t *testing.T) {
 		b := newBinding(t, hostileMetadata("plain", server.Addr), WithLazyConnect())
 		_, err := b.Invoke(t.Context(), request(GetOperation, "k"))
 		require.Error(t, err, replies)
-		assert.True(t, notSent(err), replies)
+		assert.True(t, SafeToRetry(err), replies)
 	}
 }
 

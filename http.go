@@ -17,6 +17,8 @@ import (
 	"sync"
 	"unicode"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/redisbinding/redisbinding/internal/wording"
 )
 
@@ -79,7 +81,7 @@ func WithBodyLimit(bytes int64) HandlerOption {
 // An error is {"errorCode":..., "message":...}: 400 for a mistake in the request, 401 for a
 // wrong token, 404 for an unknown binding or route, 405 for another method, 413 for a
 // body that is too long, 408 for one that does not come in the time the server gives it; 503
-// for [ErrClosed] and [ErrNotCarriedOut], 502 for any other [ErrUnavailable],
+// for [ErrClosed] and [ErrNotExecuted], 502 for any other [ErrUnavailable],
 // such as a lost connection to Redis, and 504 when a deadline or readTimeout has passed
 // (whether the operation was carried out is then unknown); and 500 for any other error of the
 // binding. The codes are daprd's:
@@ -211,18 +213,19 @@ func (h *handler) tooLong() error {
 	return fmt.Errorf("it is longer than the %d bytes that are taken", h.limit)
 }
 
-// statusOf says what an error of a binding is in HTTP. Gateways send again what was
-// answered 503, and so that is for what was certainly not carried out.
+// statusOf returns the HTTP status of an error of a binding. Gateways repeat a request
+// that was answered with 503, so that is for operations that were certainly not executed.
 func statusOf(err error) int {
 	var request *RequestError
+	safe, closed := SafeToRetry(err), errors.Is(err, ErrClosed)
 	switch {
 	case errors.Is(err, ErrMissingKey), errors.Is(err, ErrUnsupportedOperation), errors.As(err, &request):
 		return http.StatusBadRequest
-	case errors.Is(err, ErrNotCarriedOut), isNotCarriedOut(err), errors.Is(err, ErrClosed):
+	case safe && (closed || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrNoToken) || errors.Is(err, redis.ErrPoolTimeout)):
 		return http.StatusServiceUnavailable
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), isTimeout(err):
 		return http.StatusGatewayTimeout
-	case errors.Is(err, ErrUnavailable):
+	case closed, errors.Is(err, ErrUnavailable):
 		return http.StatusBadGateway
 	}
 	return http.StatusInternalServerError

@@ -81,26 +81,30 @@ func (l *lane) leave(began int64, err error) {
 	l.proceed()
 }
 
-// carryFor has the lane carry a call that may not enter, and waits for it. After
-// true the call has been left to the lane, because ctx has ended.
-func (l *lane) carryFor(ctx context.Context, c *call) (left bool, err error) {
+// carryFor has the lane carry a call that may not enter, and waits for it. left is not
+// nil when ctx has ended and the call was left to the lane.
+func (l *lane) carryFor(ctx context.Context, c *call) (left *failure, err error) {
 	if ctx.Done() != nil {
 		c.own()
 	}
 	l.submit(c)
 	select {
 	case <-c.done:
-		return false, c.Err()
+		return nil, c.Err()
 	case <-ctx.Done():
 	}
 	if l.withdraw(c) {
-		return false, ctx.Err()
+		return nil, ctx.Err()
 	}
-	if c.abandon() {
-		return true, ctx.Err()
+	maybeExecuted := c.maybeExecuted
+	if abandoned, o := c.abandon(); abandoned {
+		if maybeExecuted {
+			o = unknown
+		}
+		return &failure{error: ctx.Err(), outcome: o}, nil
 	}
 	<-c.done
-	return false, c.Err()
+	return nil, c.Err()
 }
 
 // submit puts a call in the queue. The lane completes it.
@@ -288,13 +292,13 @@ func (l *lane) take(batch *[]redis.Cmder) bool {
 // context: a connection survives a caller who does not want to wait for a reply.
 func (l *lane) carry(batch []redis.Cmder) {
 	ctx := context.Background()
-	if len(batch) == 1 {
+	if len(batch) == 1 && !l.integrity {
 		_ = l.redis.Process(ctx, batch[0])
 	} else {
 		l.pipelined.Add(uint64(len(batch)))
 		pipe := l.redis.Pipeline()
 		_ = pipe.BatchProcess(ctx, batch...)
-		_, _ = pipe.Exec(ctx)
+		_ = execPipeline(ctx, pipe, batch, l.integrity)
 	}
 	for _, cmd := range batch {
 		cmd.(*call).complete() //nolint:forcetypeassert // nothing else is put in

@@ -43,8 +43,9 @@ func newLaneLimits(m *Metadata) laneLimits {
 
 // lanes are the lanes to all servers: one, or those of a cluster.
 type lanes struct {
-	limits  laneLimits
-	running sync.WaitGroup // workers and timers
+	limits    laneLimits
+	integrity bool           // check each round trip
+	running   sync.WaitGroup // workers and timers
 
 	direct, pipelined atomic.Uint64 // how many calls went which way
 	timeouts          atomic.Int64  // how many have waited in vain

@@ -2,7 +2,6 @@ package redisbinding
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -18,28 +17,30 @@ import (
 const (
 	// getDelScript is GETDEL for servers before 6.2.
 	getDelScript = `local v = redis.call('GET', KEYS[1]) redis.call('DEL', KEYS[1]) return v`
-	// incrScript is INCR with a TTL in milliseconds. With SET in place of PEXPIRE
-	// the operations' commands are all a user needs; for one who lacks SET the
-	// first, which changes nothing that INCR would not, ends it before anything
-	// is counted. The number is read back because Lua's own are exact only up to 2^53.
-	incrScript = `redis.call('SET', KEYS[1], 0, 'PX', ARGV[1], 'NX') redis.call('INCR', KEYS[1]) ` +
+	// incrScript is INCR with a TTL in milliseconds. It changes nothing when a command
+	// fails: the user may lack one of GET, SET and INCR, so each runs once without an
+	// effect before anything changes. SET has none with NX on a key that exists, and
+	// with XX on one that does not. INCR comes before the other changes. GET reads the
+	// number back because Lua's numbers are exact only up to 2^53.
+	incrScript = `local v = redis.call('GET', KEYS[1]) ` +
+		`redis.call('SET', KEYS[1], 0, 'PX', ARGV[1], v and 'NX' or 'XX') redis.call('INCR', KEYS[1]) ` +
 		`local n = redis.call('GET', KEYS[1]) redis.call('SET', KEYS[1], n, 'PX', ARGV[1]) return n`
 )
 
-// operate carries out the request, whose command the call has.
+// operate executes the request with the call that was made for it.
 func (b *RedisBinding) operate(ctx context.Context, req *InvokeRequest, cmd *call) (*InvokeResponse, error) {
 	getDel := cmd.is("getdel")
-	reply, err := b.client.do(ctx, cmd)
+	reply, found, err := b.client.do(ctx, cmd)
 	if getDel && b.lacksGetDel(err) {
 		if cmd, err = b.command(req); err != nil {
 			return nil, err
 		}
-		reply, err = b.client.do(ctx, cmd)
+		reply, found, err = b.client.do(ctx, cmd)
 	}
-	if err != nil && !errors.Is(err, redis.Nil) {
+	if err != nil {
 		return nil, err
 	}
-	return &InvokeResponse{Data: replyData(req.Operation, reply, err)}, nil
+	return &InvokeResponse{Data: replyData(req.Operation, reply, found)}, nil
 }
 
 // command checks the request and returns the call that carries it out.
@@ -73,9 +74,9 @@ func (b *RedisBinding) command(req *InvokeRequest) (*call, error) {
 // replyData returns the data of the response: that of a get or an increment, which
 // is nil only for a key that does not exist. The reply's memory becomes the
 // caller's own.
-func replyData(operation OperationKind, reply string, err error) []byte {
+func replyData(operation OperationKind, reply string, found bool) []byte {
 	switch {
-	case err != nil || operation != GetOperation && operation != IncrementOperation:
+	case !found || operation != GetOperation && operation != IncrementOperation:
 		return nil
 	case len(reply) <= 1:
 		return append([]byte{}, reply...) // short strings may be constants
@@ -170,8 +171,9 @@ func (b *RedisBinding) get(key string, req *InvokeRequest) (*call, error) {
 
 // lacksGetDel says whether err is a server's answer to GETDEL that it has none.
 func (b *RedisBinding) lacksGetDel(err error) bool {
-	if err == nil || errors.Is(err, redis.Nil) {
+	if err == nil {
 		b.hasGetDel.Store(true)
+		return false
 	}
 	if !redis.HasErrorPrefix(err, "unknown command") {
 		return false

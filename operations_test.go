@@ -394,7 +394,7 @@ func TestRESP3(t *testing.T) {
 func TestReplyDataMayBeChanged(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "x"} {
-		data := replyData(GetOperation, text, nil)
+		data := replyData(GetOperation, text, true)
 		assert.NotNil(t, data)
 		for i := range data {
 			data[i] = 'z'

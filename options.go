@@ -20,6 +20,8 @@ type options struct {
 	strict bool
 	alone  bool // without pipelining
 
+	integrity bool
+
 	tracerProvider trace.TracerProvider
 	meterProvider  metric.MeterProvider
 	keysInSpans    bool
@@ -96,6 +98,16 @@ func WithMeterProvider(provider metric.MeterProvider) Option {
 // in place of values. By default no span holds a key, which may say who somebody is.
 func WithKeysInSpans() Option {
 	return func(o *options) { o.keysInSpans = true }
+}
+
+// WithIntegrityCheck puts one ECHO with a fresh number behind each round trip, and
+// returns replies only when the echo has come back. A reply too many on a connection,
+// which a faulty proxy may send, cannot become the answer to another call then: all
+// calls of that round trip fail, may have been executed, and the connection is closed.
+// It is off by default: without it, such a reply closes the connection only when no
+// command waits for one. The user needs the permission for ECHO.
+func WithIntegrityCheck() Option {
+	return func(o *options) { o.integrity = true }
 }
 
 // WithoutPipelining gives each call a round trip and a connection of its own,

@@ -26,7 +26,7 @@ func TestCallersOfADeadServerShareAttempts(t *testing.T) {
 	together(callers, func(int) {
 		_, err := binding.Invoke(t.Context(), request(IncrementOperation, "n"))
 		assert.ErrorIs(t, err, ErrUnavailable)
-		assert.ErrorIs(t, err, ErrNotCarriedOut)
+		assert.ErrorIs(t, err, ErrNotExecuted)
 	})
 	attempts := network.Connections() - before
 	assert.NotZero(t, attempts)

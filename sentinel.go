@@ -112,7 +112,7 @@ func (s *sentinels) ask() (string, error) {
 		defer sentinel.Close() // cuts off those who have not answered
 		asking.Go(func() {
 			primary, err := s.askOne(ctx, sentinel, addr)
-			answers <- answer{primary, err}
+			answers <- answer{primary, s.dialer.orTimeout(err, "sentinel "+addr)}
 		})
 	}
 	var errs []error
@@ -133,7 +133,7 @@ func (s *sentinels) askOne(ctx context.Context, sentinel *redis.SentinelClient, 
 	case errors.Is(err, redis.Nil):
 		return "", fmt.Errorf("sentinel %s does not know %q: %w", addr, s.name, err)
 	case err != nil:
-		return "", fmt.Errorf("sentinel %s: %w", addr, err)
+		return "", fmt.Errorf("sentinel %s: %w", addr, reveal(err)) // there may be several
 	case len(hostPort) != 2:
 		return "", fmt.Errorf("sentinel %s answered with %d words", addr, len(hostPort))
 	}

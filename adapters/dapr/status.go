@@ -64,7 +64,7 @@ func callStatus(err error, repeatable bool) error {
 func unavailableCode(err error, repeatable bool) codes.Code {
 	var timeout net.Error
 	switch {
-	case errors.Is(err, redisbinding.ErrNotCarriedOut):
+	case errors.Is(err, redisbinding.ErrNotExecuted):
 		return codes.Unavailable
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return codes.DeadlineExceeded

@@ -119,7 +119,7 @@ func TestLongErrors(t *testing.T) {
 func TestCodes(t *testing.T) {
 	t.Parallel()
 	unavailable := func(err error) error { return fmt.Errorf("%w: %w", redisbinding.ErrUnavailable, err) }
-	undone := func(err error) error { return unavailable(fmt.Errorf("%w: %w", redisbinding.ErrNotCarriedOut, err)) }
+	undone := func(err error) error { return unavailable(fmt.Errorf("%w: %w", redisbinding.ErrNotExecuted, err)) }
 	refused := &net.OpError{Op: "dial", Err: errors.New("refused")}
 	for _, test := range []struct {
 		err                 error

@@ -64,7 +64,16 @@ type Guard struct {
 	maps    uint          // bits: which levels are maps
 	replies int
 	err     error
+
+	requests *requests // whose replies these are; nil: Sent was never called
+	outer    byte      // the type of the reply, when what is under way is an element of it
+	null     bool      // the reply is nil
+	text     []byte    // the beginning of a status, an error or an echo that is a reply
+	readOnly bool
 }
+
+// maxText is how much of a status or an error is looked at.
+const maxText = 512
 
 type state uint8
 
@@ -80,6 +89,20 @@ func (g *Guard) Replies() int { return g.replies }
 
 // Between says whether nothing of a reply is under way.
 func (g *Guard) Between() bool { return g.state == atStart && g.depth == 0 }
+
+// Sent follows the bytes of commands, before they are written. Once it was called,
+// every reply must be one to a command, and have the form that the command's reply
+// has: SET is answered with OK, DEL and INCR with an integer, GET, GETDEL, EVAL and
+// ECHO with a string or nil; any of them may be answered with an error.
+func (g *Guard) Sent(b []byte) {
+	if g.requests == nil {
+		g.requests = new(requests)
+	}
+	g.requests.write(b)
+}
+
+// ReadOnly says whether the server has refused a write because it is a replica.
+func (g *Guard) ReadOnly() bool { return g.readOnly }
 
 // Check follows the bytes that have come. After an error, an [*Error], it returns
 // that for ever: nothing of the bytes is to be read any more.
@@ -116,13 +139,16 @@ func (g *Guard) refuse(reason string) { g.err = &Error{reason} }
 // start begins a reply, or an element of one.
 func (g *Guard) start(kind byte) {
 	g.kind = kind
+	if g.depth == 0 {
+		g.outer, g.null, g.text = kind, kind == '_', g.text[:0]
+	}
 	switch kind {
 	case '$', '*', '%', '~', '=':
 		g.startLength()
 	case '+', ':', '#', ',', '(':
 		g.startLine()
 	case '_':
-		g.null()
+		g.nilInside()
 		g.startLine()
 	case '-', '!':
 		switch {
@@ -154,8 +180,8 @@ func (g *Guard) startLength() {
 	g.state, g.length, g.digits, g.minus, g.cr = inLength, 0, 0, false, false
 }
 
-// null looks at a nil inside of a reply.
-func (g *Guard) null() {
+// nilInside looks at a nil inside of a reply.
+func (g *Guard) nilInside() {
 	if g.depth == 0 {
 		return
 	}
@@ -179,6 +205,9 @@ func (g *Guard) readLine(b []byte) []byte {
 	if g.line += size; g.line > most {
 		g.refuse(fmt.Sprintf("a line of more than %d bytes", most))
 		return nil
+	}
+	if g.depth == 0 && (g.kind == '+' || g.kind == '-') {
+		g.text = append(g.text, b[:min(size, maxText-len(g.text))]...)
 	}
 	if end > 0 {
 		g.last = b[end-1]
@@ -226,7 +255,8 @@ func (g *Guard) header() {
 	case g.minus && (g.length != 1 || g.kind != '$' && g.kind != '*'):
 		g.refuse("a length below 0")
 	case g.minus:
-		g.null()
+		g.nilInside()
+		g.null = g.null || g.depth == 0
 		g.done()
 	case g.kind == '$' || g.kind == '=' || g.kind == '!':
 		g.bulk()
@@ -277,6 +307,9 @@ func (g *Guard) aggregate() {
 func (g *Guard) readBody(b []byte) []byte {
 	const end = "\r\n"
 	if skip := min(g.body-len(end), len(b)); skip > 0 {
+		if g.depth == 0 && g.requests != nil && g.requests.compares() {
+			g.text = append(g.text, b[:min(skip, maxText-len(g.text))]...)
+		}
 		g.body -= skip
 		b = b[skip:]
 	}
@@ -308,6 +341,42 @@ func (g *Guard) done() {
 	}
 	if !g.push {
 		g.replies++
+		g.compare()
 	}
 	g.push, g.size, g.total = false, 0, 0
+}
+
+// compare looks whether the reply that is complete is one to the command that is next.
+func (g *Guard) compare() {
+	if g.outer == '-' && isReadOnly(g.text) {
+		g.readOnly = true
+	}
+	if g.requests == nil {
+		return
+	}
+	want, asked := g.requests.answered()
+	switch {
+	case !asked:
+		g.refuse("a reply that no command asked for")
+	case g.outer == '-' || g.outer == '!' || want == anyShape:
+	case want == okShape && g.outer == '+' && string(g.text) == "OK\r\n":
+	case want == intShape && g.outer == ':':
+	case want == bulkShape && (g.outer == '$' || g.null):
+	case want == numberShape && g.outer == '$' && isNumber(g.text):
+	case want == echoShape && g.outer == '$' && bytes.Equal(g.requests.echo, append(g.text, "\r\n"...)):
+	default:
+		g.refuse("another reply where " + want.String() + " has to come")
+	}
+}
+
+// isNumber says whether a text is an integer in decimal digits.
+func isNumber(text []byte) bool {
+	digits := bytes.TrimPrefix(text, []byte("-"))
+	return len(digits) > 0 && len(bytes.Trim(digits, "0123456789")) == 0
+}
+
+// isReadOnly says whether an error is READONLY, also where a server before Redis 7
+// has put the error of a script around it.
+func isReadOnly(text []byte) bool {
+	return bytes.HasPrefix(text, []byte("READONLY ")) || bytes.HasPrefix(text, []byte("ERR Error running script")) && bytes.Contains(text, []byte("-READONLY "))
 }

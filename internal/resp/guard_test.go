@@ -273,3 +273,70 @@ func BenchmarkGuard(b *testing.B) {
 		})
 	}
 }
+
+// Every reply has to be one to a command, and of its form, however the bytes come.
+func TestRepliesToCommands(t *testing.T) {
+	t.Parallel()
+	command := func(args ...string) string {
+		text := fmt.Sprintf("*%d\r\n", len(args))
+		for _, arg := range args {
+			text += fmt.Sprintf("$%d\r\n%s\r\n", len(arg), arg)
+		}
+		return text
+	}
+	set, get, incr := command("set", "k", "*1\r\n$4\r\nping\r\n"), command("get", "k"), command("incr", "n")
+	increment, getDel := command("eval", "script", "1", "k", "5"), command("eval", "script", "1", "k")
+	for _, test := range []struct{ sent, replies, reason string }{
+		{set + get + incr, "+OK\r\n$2\r\nOK\r\n:1\r\n", ""},
+		{set + get + incr, "-OOM\r\n-WRONGTYPE no\r\n!3\r\nERR\r\n", ""},
+		{get + get + getDel, "_\r\n$-1\r\n$-1\r\n", ""},
+		{get, ">2\r\n+invalidate\r\n_\r\n$1\r\nv\r\n", ""},
+		{increment, "$1\r\n7\r\n", ""},
+		{increment, "$2\r\n-7\r\n", ""},
+		{command("echo", "7x"), "$2\r\n7x\r\n", ""},
+		{command("cluster", "slots"), "*0\r\n", ""},
+		{command("subscribe", "c"), "*3\r\n+a\r\n+b\r\n:1\r\n*3\r\n+a\r\n+b\r\n:1\r\n", ""},
+		{"", "+OK\r\n", "a reply that no command asked for"},
+		{set, "+OK\r\n+OK\r\n", "a reply that no command asked for"},
+		{set, "+QUEUED\r\n", "another reply where OK has to come"},
+		{set, "+OKAY\r\n", "another reply where OK has to come"},
+		{set, "_\r\n", "another reply where OK has to come"},
+		{get, "#t\r\n", "another reply where a string has to come"},
+		{incr, "$1\r\n1\r\n", "another reply where an integer has to come"},
+		{increment, "$-1\r\n", "another reply where a number has to come"},
+		{increment, "$1\r\nx\r\n", "another reply where a number has to come"},
+		{command("echo", "7x"), "$2\r\n7y\r\n", "another reply where an echo has to come"},
+		{command("echo", "7x"), "$3\r\n7xx\r\n", "another reply where an echo has to come"},
+	} {
+		for _, size := range []int{1, 3, 1000} {
+			var g Guard
+			g.Sent(nil)
+			for rest := []byte(test.sent); len(rest) > 0; rest = rest[min(size, len(rest)):] {
+				g.Sent(rest[:min(size, len(rest))])
+			}
+			var err error
+			for rest := []byte(test.replies); len(rest) > 0 && err == nil; rest = rest[min(size, len(rest)):] {
+				err = g.Check(rest[:min(size, len(rest))])
+			}
+			if test.reason == "" {
+				assert.NoError(t, err, "%q %q", test.sent, test.replies)
+			} else {
+				assert.ErrorContains(t, err, test.reason, "%q %q", test.sent, test.replies)
+			}
+		}
+	}
+}
+
+// READONLY is seen anywhere, and where a server before Redis 7 puts it into the error of a script.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	for reply, want := range map[string]bool{
+		"+OK\r\n": false, "$8\r\nREADONLY\r\n": false, "-ERR not READONLY at all\r\n": false,
+		"-READONLY You can't write against a read only replica.\r\n":                                        true,
+		"-ERR Error running script (call to f_0): @user_script:1: @user_script: 1: -READONLY You can't\r\n": true,
+	} {
+		var g Guard
+		assert.NoError(t, g.Check([]byte("+OK\r\n"+reply+":1\r\n")))
+		assert.Equal(t, want, g.ReadOnly(), reply)
+	}
+}

@@ -265,7 +265,7 @@ func outcomeOf(err error) history.Outcome {
 	switch {
 	case err == nil:
 		return history.OK
-	case errors.Is(err, redisbinding.ErrNotCarriedOut):
+	case errors.Is(err, redisbinding.ErrNotExecuted):
 		return history.Failed
 	case !errors.Is(err, redisbinding.ErrUnavailable) && errors.As(err, &reply):
 		return history.Failed
@@ -310,7 +310,7 @@ func kindOf(err error) string {
 		return "time-out"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET),
 		errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
-		if errors.Is(err, redisbinding.ErrNotCarriedOut) {
+		if errors.Is(err, redisbinding.ErrNotExecuted) {
 			return "hung up on"
 		}
 		return "connection lost"
