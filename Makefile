@@ -38,7 +38,7 @@ TESTFLAGS ?=
 
 .PHONY: test
 test: deps ## run all tests of all modules, with the race detector
-	$(RACE) $(TEST) -vet=off -p 4 -parallel 12 -timeout 10m $(TESTFLAGS) $(addsuffix ...,$(MODULES))
+	$(RACE) $(TEST) -vet=off -p 3 -parallel 8 -timeout 10m $(TESTFLAGS) $(addsuffix ...,$(MODULES))
 
 # A line for each package and for what fails; then the slowest tests.
 .PHONY: test-timed

@@ -244,10 +244,10 @@ func TestFieldDialTimeout(t *testing.T) {
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
 	assert.ErrorContains(t, err, "check redisHost")
 	// ...and connecting, TLS included.
-	binding := newBinding(t, unhurried(secure, "dialTimeout", "50ms", "enableTLS", "1", "caCert", string(certs.CA),
+	binding := newBinding(t, unhurried(secure, "dialTimeout", "500ms", "enableTLS", "1", "caCert", string(certs.CA),
 		"clientCert", string(certs.Cert), "clientKey", string(certs.Key)), WithLazyConnect())
 	_, err = binding.Invoke(t.Context(), request(GetOperation, "k"))
-	assert.ErrorContains(t, err, "TLS handshake with "+secure.Addr+": no answer within dialTimeout (50ms)")
+	assert.ErrorContains(t, err, "TLS handshake with "+secure.Addr+": no answer within dialTimeout (500ms)")
 	assert.True(t, isTimeout(err))
 	assert.NotErrorIs(t, err, context.DeadlineExceeded, "no context has ended")
 	// -1 has no meaning for it; see TestMetadataValidations.

@@ -2,6 +2,7 @@ package hosting
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -84,9 +85,16 @@ func TestSweep(t *testing.T) {
 	assert.NoDirExists(t, runs[0].dir)
 
 	// It was not killed: what it had not saved is there.
-	r := newRunIn(t, h)
-	again := startOne(t, newProcessesIn(t, r), &s)
-	assert.Equal(t, "yes", clientOf(t, &s, again.address()).Get(within(t), "kept").Val())
+	// A child that saves in the background may hold the folder for a moment longer.
+	processes := newProcessesIn(t, newRunIn(t, h))
+	var again []instance
+	require.Eventually(t, func() bool {
+		again, err = processes.start(within(t), []*server{&s}, nil)
+		return !errors.Is(err, errInUse)
+	}, time.Minute, 10*time.Millisecond)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, again[0].stop(within(t))) }()
+	assert.Equal(t, "yes", clientOf(t, &s, again[0].address()).Get(within(t), "kept").Val())
 }
 
 func TestFindProcess(t *testing.T) {
