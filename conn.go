@@ -199,8 +199,8 @@ func lateIn(timeout time.Time, length time.Duration) bool {
 }
 
 // refusal returns the error with which a server rejects a new connection, or nil. Any
-// error in answer to HELLO does, unless it says that there is no HELLO, or not of
-// this version: go-redis uses an older protocol then, and AUTH.
+// error in answer to HELLO rejects it, except that the server does not know HELLO or
+// its version: go-redis then uses RESP2 and AUTH.
 func refusal(first []byte) *dialError {
 	text, found := bytes.CutPrefix(first, []byte("-"))
 	if !found {

@@ -25,8 +25,8 @@ func TestIntegrityCheckOperations(t *testing.T) {
 	}
 }
 
-// A reply too many on a busy connection shifts all that come after it. With the check
-// no call gets the answer to another one.
+// A reply too many on a busy connection shifts all later replies. The check keeps every
+// call from getting the answer to another call.
 func TestIntegrityCheckFindsAReplyTooMany(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)

@@ -81,7 +81,7 @@ func (l *lane) leave(began int64, err error) {
 	l.proceed()
 }
 
-// carryFor has the lane carry a call that may not enter, and waits for it. left is not
+// carryFor puts a call that may not enter into the queue, and waits for it. left is not
 // nil when ctx has ended and the call was left to the lane.
 func (l *lane) carryFor(ctx context.Context, c *call) (left *failure, err error) {
 	if ctx.Done() != nil {

@@ -47,9 +47,9 @@ func (f *failure) Is(target error) bool {
 // It says nothing about whether a retry helps; [ErrUnavailable] does. For the error
 // of a batch, all failed requests must be safe to send again.
 //
-// It is false for nil, and for errors that do not say: those of other
-// implementations of [OutputBinding] may wrap [ErrNotExecuted], [ErrClosed],
-// [ErrMissingKey], [ErrUnsupportedOperation] or a [*RequestError] to be safe.
+// It is false for nil and for unknown errors. Other implementations of [OutputBinding]
+// make an error safe by wrapping [ErrNotExecuted], [ErrClosed], [ErrMissingKey],
+// [ErrUnsupportedOperation] or a [*RequestError].
 func SafeToRetry(err error) bool {
 	var (
 		batch   BatchErrors

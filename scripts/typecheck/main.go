@@ -34,8 +34,8 @@ func main() {
 	}
 }
 
-// check returns what is wrong with the packages on the platform. Of packages from
-// elsewhere it reads the declarations only.
+// check returns the errors of the packages on the platform. It skips the function
+// bodies of packages from elsewhere.
 func check(here, platform string, patterns []string) (errs []error) {
 	system, processor, _ := strings.Cut(platform, "/")
 	inside := func(file string) bool { return strings.HasPrefix(file, here+string(filepath.Separator)) }
