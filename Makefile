@@ -1,8 +1,9 @@
 # make test is all a new checkout needs; the rest is for working on the library.
 
 GO      ?= go
-# The root comes first: its tests take the longest.
-MODULES := $(sort $(patsubst ././,./,$(addprefix ./,$(dir $(shell git ls-files -co --exclude-standard go.mod '*/go.mod' ':!scripts')))))
+# The modules whose tests take the longest come first.
+FOUND   := $(sort $(patsubst ././,./,$(addprefix ./,$(dir $(shell git ls-files -co --exclude-standard go.mod '*/go.mod' ':!scripts')))))
+MODULES := $(filter ./ ./hosting/,$(FOUND)) $(filter-out ./ ./hosting/,$(FOUND))
 BIN     := $(CURDIR)/.bin
 
 # Pinned here and not in go.mod, which everybody who imports the library gets.
