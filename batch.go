@@ -336,7 +336,7 @@ func (c *client) redirect(ctx context.Context, cmds []*call) {
 			ask  bool
 		}
 		byTarget := map[target][]*call{}
-		var lost []*call // whose node has left, or is no primary any more
+		var lost []*call // the node has left the cluster or become a replica
 		for _, cmd := range cmds {
 			if cmd.outcome == executed || !isElsewhere(cmd.err) {
 				continue

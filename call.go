@@ -100,8 +100,8 @@ func (c *call) arm() {
 	c.armed, c.written, c.replied = true, false, false
 }
 
-// abandonedArgs are sent in place of a call that its caller left before it was
-// written: it must not be executed after that.
+// abandonedArgs replace the command of a call whose caller left before the call was
+// written. Such a command must not be executed any more.
 var abandonedArgs = []any{"ping"}
 
 // Args returns the command for go-redis to write. An armed call counts as sent then.
@@ -119,13 +119,15 @@ func (c *call) Args() []any {
 // record notes how an attempt has ended.
 func (c *call) record(err error) {
 	c.armed = false
+	if c.written && (err == nil || err == redis.Nil) { //nolint:errorlint // as go-redis returns the reply itself
+		c.outcome, c.err = executed, err
+		return
+	}
 	c.err = unwrapScriptError(reveal(err))
 	var reply redis.Error
 	switch {
 	case !c.written:
 		c.outcome = notSent
-	case err == nil, err == redis.Nil: //nolint:errorlint // as go-redis returns the reply itself
-		c.outcome = executed
 	case errors.As(err, &reply) && !fromProxy(err):
 		c.outcome = refused
 	default:

@@ -130,8 +130,8 @@ var entraKinds = map[string]func(testing.TB, string) *redistest.Entra{
 }
 
 func TestEntraIDWhileTokensComeAndGo(t *testing.T) {
-	// A longer life than in the tests below: the machine is busy, and every
-	// connection has to hear of the next token before this one ends.
+	// The lifetime is longer than in the tests below: on a busy machine every connection
+	// needs time to authenticate with the next token before this one expires.
 	const callers, tokens, lifetime = 64, 2, 20 * time.Second
 	for kind, start := range entraKinds {
 		t.Run(kind, func(t *testing.T) {

@@ -72,8 +72,8 @@ func TestIntegrityCheckFindsAReplyTooMany(t *testing.T) {
 	assert.Positive(t, right.Load())
 }
 
-// copyAndClose copies until the connection ends. When extra is set, it puts a reply in
-// front of what comes next.
+// copyAndClose copies until the connection ends. When extra is set, it inserts a reply
+// before the next bytes.
 func copyAndClose(to, from net.Conn, extra *atomic.Bool) {
 	defer func() { _ = to.Close() }()
 	buffer := make([]byte, 32<<10)

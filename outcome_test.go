@@ -143,8 +143,7 @@ func TestNoCommandAsAnotherUser(t *testing.T) {
 	assert.EqualValues(t, 0, srv.Do(t, "dbsize"))
 }
 
-// Only a reply of the right shape is an answer. Any other one leaves the outcome unknown
-// and ends the connection.
+// A reply of the wrong shape leaves the outcome unknown and ends the connection.
 func TestRepliesOfTheWrongShape(t *testing.T) {
 	t.Parallel()
 	const ok, nothing, number, text = "+OK\r\n", "$-1\r\n", ":0\r\n", "$5\r\nhello\r\n"
@@ -389,7 +388,8 @@ func TestLeftBeforeAConnectionIsThere(t *testing.T) {
 		for range 4 { // so that the next one waits in the lane
 			others.Go(func() { _, _ = b.Invoke(context.Background(), request(GetOperation, "x")) })
 		}
-		time.Sleep(20 * time.Millisecond)
+		calling := func(n int64) func() bool { return func() bool { return b.client.calls.state.Load() == n } }
+		require.Eventually(t, calling(4), 10*time.Second, time.Millisecond)
 		ctx, cancel := context.WithCancel(t.Context())
 		var leaving sync.WaitGroup
 		for i := range 20 {
@@ -399,7 +399,7 @@ func TestLeftBeforeAConnectionIsThere(t *testing.T) {
 				assert.True(t, SafeToRetry(err), "%v", err)
 			})
 		}
-		time.Sleep(20 * time.Millisecond)
+		require.Eventually(t, calling(24), 10*time.Second, time.Millisecond)
 		cancel()
 		leaving.Wait()
 		holding.Store(false)

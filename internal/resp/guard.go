@@ -92,8 +92,9 @@ func (g *Guard) Between() bool { return g.state == atStart && g.depth == 0 }
 
 // Sent follows the bytes of commands, before they are written. Once it was called,
 // every reply must be one to a command, and have the form that the command's reply
-// has: SET is answered with OK, DEL and INCR with an integer, GET, GETDEL, EVAL and
-// ECHO with a string or nil; any of them may be answered with an error.
+// has: OK for SET, an integer for DEL and INCR, a string or nil for GET, GETDEL and
+// EVAL, a number for EVAL with an argument behind its key, and the argument for ECHO.
+// Any command may be answered with an error.
 func (g *Guard) Sent(b []byte) {
 	if g.requests == nil {
 		g.requests = new(requests)

@@ -43,7 +43,7 @@ type requests struct {
 	free bool // replies come without a command: the connection subscribes
 
 	echo    []byte
-	echoing bool // the argument under way is that of an ECHO
+	echoing bool // the argument of an ECHO is under way
 }
 
 type requestState uint8
