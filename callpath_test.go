@@ -44,18 +44,6 @@ func forEveryPath(t *testing.T, test func(t *testing.T, pipelining string)) {
 	}
 }
 
-// silent are servers of a test that may pause them.
-func silent(t *testing.T) []*redistest.Setup {
-	secure, certs := redistest.StartTLS(t)
-	return []*redistest.Setup{
-		redistest.StartProxied(t, "plain").Setup,
-		{Name: "tls", Servers: []*redistest.Server{secure}, Metadata: map[string]string{"redisHost": secure.Addr, "enableTLS": "true",
-			"caCert": string(certs.CA), "clientCert": string(certs.Cert), "clientKey": string(certs.Key)}},
-		redistest.StartProxied(t, "sentinel").Setup,
-		redistest.StartProxied(t, "cluster").Setup,
-	}
-}
-
 // patient is a binding to the set-up with no bounds but those given.
 func patient(t *testing.T, setup *redistest.Setup, fields ...string) *RedisBinding {
 	t.Helper()
@@ -69,19 +57,36 @@ func patient(t *testing.T, setup *redistest.Setup, fields ...string) *RedisBindi
 	return binding
 }
 
-func TestSilentServers(t *testing.T) {
+func TestPausedServer(t *testing.T) {
 	t.Parallel()
-	for _, setup := range silent(t) {
-		t.Run(setup.Name, func(t *testing.T) {
-			t.Parallel()
-			forEveryPath(t, func(t *testing.T, pipelining string) {
-				t.Run("context", func(t *testing.T) { testSilentContext(t, setup, pipelining) })
-				t.Run("readTimeout", func(t *testing.T) { testSilentRead(t, setup, pipelining) })
-				t.Run("poolTimeout", func(t *testing.T) { testSilentPool(t, setup, pipelining) })
-				t.Run("writeTimeout", func(t *testing.T) { testSilentWrite(t, setup, pipelining) })
-			})
-		})
-	}
+	testPaused(t, redistest.StartProxied(t, "plain").Setup)
+}
+
+func TestPausedTLS(t *testing.T) {
+	t.Parallel()
+	secure, certs := redistest.StartTLS(t)
+	testPaused(t, &redistest.Setup{Name: "tls", Servers: []*redistest.Server{secure}, Metadata: map[string]string{"redisHost": secure.Addr, "enableTLS": "true",
+		"caCert": string(certs.CA), "clientCert": string(certs.Cert), "clientKey": string(certs.Key)}})
+}
+
+func TestPausedSentinel(t *testing.T) {
+	t.Parallel()
+	testPaused(t, redistest.StartProxied(t, "sentinel").Setup)
+}
+
+func TestPausedCluster(t *testing.T) {
+	t.Parallel()
+	testPaused(t, redistest.StartProxied(t, "cluster").Setup)
+}
+
+// testSilent pauses servers that the test has to itself.
+func testPaused(t *testing.T, setup *redistest.Setup) {
+	forEveryPath(t, func(t *testing.T, pipelining string) {
+		t.Run("context", func(t *testing.T) { testSilentContext(t, setup, pipelining) })
+		t.Run("readTimeout", func(t *testing.T) { testSilentRead(t, setup, pipelining) })
+		t.Run("poolTimeout", func(t *testing.T) { testSilentPool(t, setup, pipelining) })
+		t.Run("writeTimeout", func(t *testing.T) { testSilentWrite(t, setup, pipelining) })
+	})
 }
 
 // A context ends its call and nobody else's.

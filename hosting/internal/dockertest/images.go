@@ -90,30 +90,39 @@ func redisFiles(t testing.TB) map[string]string {
 		if program == "sh" {
 			target = "/bin/sh"
 		}
-		files[target] = source
-		needed, err := exec.Command("ldd", source).Output()
-		if err != nil {
-			t.Fatalf("ldd %s: %v", source, err)
-		}
-		// name => /path (address), or /path (address) for the loader
-		for _, match := range regexp.MustCompile(`(/\S+) \(0x`).FindAllStringSubmatch(string(needed), -1) {
-			files[match[1]] = match[1]
-		}
+		addProgram(t, files, target, source)
 	}
 	return files
 }
 
+// addProgram adds a program and the libraries that it loads.
+func addProgram(t testing.TB, files map[string]string, target, source string) {
+	t.Helper()
+	files[target] = source
+	needed, err := exec.Command("ldd", source).Output()
+	if err != nil {
+		t.Fatalf("ldd %s: %v", source, err)
+	}
+	// name => /path (address), or /path (address) for the loader
+	for _, match := range regexp.MustCompile(`(/\S+) \(0x`).FindAllStringSubmatch(string(needed), -1) {
+		files[match[1]] = match[1]
+	}
+}
+
+// uiFiles are what the stand-in for the user interfaces needs. With -race it uses packages
+// that are compiled for the tests.
 func uiFiles(t testing.TB) map[string]string {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
 	binary := filepath.Join(t.TempDir(), "ui")
-	build := exec.Command("go", "build", "-o", binary, ".")
+	build := exec.Command("go", "build", "-race", "-o", binary, ".")
 	build.Dir = filepath.Join(filepath.Dir(here), "ui")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=") // the race detector needs cgo
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building %s: %v\n%s", build.Dir, err, output)
 	}
-	return map[string]string{"/ui": binary}
+	files := map[string]string{}
+	addProgram(t, files, "/ui", binary)
+	return files
 }
 
 // archive is a tar of files of the host, by their paths in it.
