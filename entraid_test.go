@@ -156,7 +156,7 @@ func TestEntraIDWhileTokensComeAndGo(t *testing.T) {
 								cancel()
 							}
 							calls.Add(1)
-							time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
+							time.Sleep(rand.N(500 * time.Millisecond))
 						}
 					}
 				})

@@ -140,27 +140,30 @@ func TestSecretsOfFailures(t *testing.T) {
 		"as a whole":      listen(t, func(conn net.Conn) { _, _ = io.Copy(conn, conn) }),
 	}
 	for _, secret := range []string{secrettest.Nasty, "hunter2-hunter2", `a,b="c\d" e`} {
-		for how, addr := range servers {
-			for kind, more := range map[string]map[string]string{
-				"node":      {"redisPassword": secret},
-				"user":      {"redisPassword": secret, "redisUsername": "app"},
-				"sentinel":  {"sentinelPassword": secret, "failover": "true", "sentinelMasterName": "m"},
-				"sentinels": {"sentinelPassword": secret, "redisPassword": secret, "failover": "true", "sentinelMasterName": "m"},
-				"cluster":   {"redisPassword": secret, "redisType": "cluster"},
-				"TLS":       {"redisPassword": secret, "enableTLS": "true"},
-			} {
-				t.Run(kind+" "+how, func(t *testing.T) {
-					more["redisHost"], more["dialTimeout"], more["readTimeout"] = addr, "300ms", "300ms"
-					_, err := NewRedisBinding(more, opts...)
-					require.Error(t, err)
-					secrettest.Check(t, secret, err)
-					binding := newBinding(t, more, append(opts, WithLazyConnect())...)
-					_, err = binding.Invoke(t.Context(), create("k", "value"))
-					_, batch := binding.InvokeBatch(t.Context(), []*InvokeRequest{request(GetOperation, "k")})
-					secrettest.Check(t, secret, err, batch, binding.Ping(t.Context()), binding)
-				})
+		t.Run(secret, func(t *testing.T) { // goes on when all of its own have ended
+			for how, addr := range servers {
+				for kind, more := range map[string]map[string]string{
+					"node":      {"redisPassword": secret},
+					"user":      {"redisPassword": secret, "redisUsername": "app"},
+					"sentinel":  {"sentinelPassword": secret, "failover": "true", "sentinelMasterName": "m"},
+					"sentinels": {"sentinelPassword": secret, "redisPassword": secret, "failover": "true", "sentinelMasterName": "m"},
+					"cluster":   {"redisPassword": secret, "redisType": "cluster"},
+					"TLS":       {"redisPassword": secret, "enableTLS": "true"},
+				} {
+					t.Run(kind+" "+how, func(t *testing.T) {
+						t.Parallel()
+						more["redisHost"], more["dialTimeout"], more["readTimeout"] = addr, "300ms", "300ms"
+						_, err := NewRedisBinding(more, opts...)
+						require.Error(t, err)
+						secrettest.Check(t, secret, err)
+						binding := newBinding(t, more, append(opts, WithLazyConnect())...)
+						_, err = binding.Invoke(t.Context(), create("k", "value"))
+						_, batch := binding.InvokeBatch(t.Context(), []*InvokeRequest{request(GetOperation, "k")})
+						secrettest.Check(t, secret, err, batch, binding.Ping(t.Context()), binding)
+					})
+				}
 			}
-		}
+		})
 		for field := range map[string]bool{"redisPassword": true, "sentinelPassword": true, "clientCert": true, "clientKey": true,
 			"azureClientSecret": true, "azureCertificate": true, "azureCertificatePassword": true} {
 			for _, more := range []map[string]string{{}, {"enableTLS": "true"}, {"enableTLS": "true", "useEntraID": "true", "azureTenantID": "t", "azureClientID": "c"},

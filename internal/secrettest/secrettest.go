@@ -42,9 +42,14 @@ func Spellings(secret string) []string {
 // Shown fails the test when the text shows the secret, in whatever spelling.
 func Shown(t testing.TB, secret, text, what string) {
 	t.Helper()
-	for _, spelling := range Spellings(secret) {
+	shown(t, Spellings(secret), text, func() string { return what })
+}
+
+func shown(t testing.TB, spellings []string, text string, what func() string) {
+	t.Helper()
+	for _, spelling := range spellings {
 		if strings.Contains(text, spelling) {
-			t.Errorf("%s shows the secret as %s:\n%.1000s", what, spelling, text)
+			t.Errorf("%s shows the secret as %s:\n%.1000s", what(), spelling, text)
 			return
 		}
 	}
@@ -54,27 +59,32 @@ func Shown(t testing.TB, secret, text, what string) {
 // itself, behind a pointer, in a list and in a map. Of an error, what it wraps counts too.
 func Check(t testing.TB, secret string, values ...any) {
 	t.Helper()
+	check(t, Spellings(secret), values...)
+}
+
+func check(t testing.TB, spellings []string, values ...any) {
+	t.Helper()
 	for _, value := range values {
 		for _, in := range []any{value, &value, []any{value}, map[string]any{"key": value}, struct{ Value any }{value}} {
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X", "%t"} {
-				Shown(t, secret, fmt.Sprintf(verb, in), fmt.Sprintf("%T with %s", in, verb))
+				shown(t, spellings, fmt.Sprintf(verb, in), func() string { return fmt.Sprintf("%T with %s", in, verb) })
 			}
-			Shown(t, secret, fmt.Sprint(in), fmt.Sprintf("Sprint of %T", in))
+			shown(t, spellings, fmt.Sprint(in), func() string { return fmt.Sprintf("Sprint of %T", in) })
 			text, _ := json.Marshal(in)
-			Shown(t, secret, string(text), fmt.Sprintf("%T as JSON", in))
+			shown(t, spellings, string(text), func() string { return fmt.Sprintf("%T as JSON", in) })
 			var log bytes.Buffer
 			slog.New(slog.NewJSONHandler(&log, nil)).Info("", "value", in)
 			slog.New(slog.NewTextHandler(&log, nil)).Info("", "value", in)
-			Shown(t, secret, log.String(), fmt.Sprintf("%T in a log", in))
+			shown(t, spellings, log.String(), func() string { return fmt.Sprintf("%T in a log", in) })
 		}
 		switch err := value.(type) {
 		case interface{ Unwrap() error }:
 			if inner := err.Unwrap(); inner != nil {
-				Check(t, secret, inner)
+				check(t, spellings, inner)
 			}
 		case interface{ Unwrap() []error }:
 			for _, inner := range err.Unwrap() {
-				Check(t, secret, inner)
+				check(t, spellings, inner)
 			}
 		}
 	}
