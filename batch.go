@@ -3,7 +3,6 @@ package redisbinding
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -258,11 +257,10 @@ func (c *client) doAll(ctx context.Context, cmds []*call) (broken error) {
 			if err == nil {
 				continue
 			}
-			var reply redis.Error
 			switch cmd.err = err; {
 			case attempt < c.maxRetries && mayRetry(cmd, err):
 				again = append(again, cmd)
-			case !errors.As(err, &reply):
+			case !cmd.answered():
 				broken = err
 			}
 		}
@@ -293,9 +291,9 @@ func (c *client) pipeline(ctx context.Context, cmds []*call) {
 		return
 	}
 	if !c.mapped.Load() { // the first one finds out which node has which slots
-		first := cmds[0]
-		if err := c.direct(ctx, c.redis, first); first.outcome == notSent {
-			setErr(cmds, first.result(err))
+		c.oneByOne(ctx, cmds[:1])
+		if first := cmds[0]; !first.answered() {
+			setErr(cmds[1:], first.err)
 			return
 		}
 		cmds = cmds[1:]
@@ -385,13 +383,11 @@ func setErr(cmds []*call, err error) {
 // that gets no reply, the others are not sent.
 func (c *client) oneByOne(ctx context.Context, cmds []*call) {
 	for i, cmd := range cmds {
-		var reply redis.Error
-		err := cmd.result(c.direct(ctx, c.redis, cmd))
-		if cmd.outcome != executed {
+		if err := cmd.result(c.direct(ctx, c.redis, cmd)); err != nil {
 			cmd.err = err
 		}
-		if err != nil && !errors.As(err, &reply) {
-			setErr(cmds[i+1:], err)
+		if !cmd.answered() {
+			setErr(cmds[i+1:], cmd.err)
 			return
 		}
 	}

@@ -179,6 +179,9 @@ func (c *call) error() error {
 	return c.failure(c.err)
 }
 
+// answered says whether the server answered the last attempt.
+func (c *call) answered() bool { return c.outcome == executed || c.outcome == refused }
+
 // found says whether the reply is a value, and not nil.
 func (c *call) found() bool { return c.outcome == executed && c.err == nil }
 

@@ -35,7 +35,7 @@ func execPipeline(ctx context.Context, pipe redis.Pipeliner, calls []redis.Cmder
 
 // distrust takes back a reply.
 func (c *call) distrust() {
-	if c.outcome == executed || c.outcome == refused {
+	if c.answered() {
 		c.outcome, c.err = unknown, errIntegrity
 	}
 }

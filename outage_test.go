@@ -3,6 +3,7 @@ package redisbinding
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"testing"
@@ -84,4 +85,44 @@ func TestFirstFailuresAreNotShared(t *testing.T) {
 		}
 		d.close()
 	}
+}
+
+// During an outage each error names the latest reason.
+func TestErrorsNameTheLatestReason(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t, "--requirepass", "right")
+	b := newBinding(t, map[string]string{"redisHost": srv.Addr, "redisPassword": "right"})
+	cut := func() { srv.Do(t, "client", "kill", "type", "normal", "skipme", "yes") }
+	refused := func(why string) {
+		t.Helper()
+		together(64, func(i int) {
+			for j := range 4 {
+				key := fmt.Sprint(i, j)
+				_, err := b.Invoke(context.Background(), create(key, "v"))
+				if err == nil || SafeToRetry(err) { // not on a connection that is being cut
+					assert.ErrorContains(t, err, why)
+				}
+				_, err = b.InvokeBatch(context.Background(), []*InvokeRequest{request(GetOperation, key), create(key, "v")})
+				if err == nil || SafeToRetry(err) {
+					assert.ErrorContains(t, err, why)
+				}
+			}
+		})
+	}
+	srv.Kill()
+	refused("connection refused")
+	srv.Restart(t)
+	srv.Do(t, "config", "set", "requirepass", "other")
+	refused("WRONGPASS")
+	srv.Do(t, "config", "set", "requirepass", "right", "maxclients", "1")
+	cut()
+	refused("max number of clients")
+	srv.Kill()
+	refused("connection refused")
+	srv.Restart(t)
+	require.Eventually(t, func() bool { return b.Ping(t.Context()) == nil }, 10*time.Second, time.Millisecond)
+	cut()
+	srv.Do(t, "config", "set", "requirepass", "other")
+	cut()
+	refused("WRONGPASS")
 }
