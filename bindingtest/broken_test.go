@@ -764,8 +764,9 @@ func (r *recorder) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// failures returns what the rule has to say of a binding with the defect.
-func failures(t *testing.T, r rule, defect func(b *broken)) []string {
+// failures returns what the rule reports of a binding with the defect, which may take
+// as long as patience for a call.
+func failures(t *testing.T, r rule, patience time.Duration, defect func(b *broken)) []string {
 	good := New(t)
 	b := &broken{
 		Binding: good, invoke: good.Invoke, operations: good.Operations, ping: good.Ping, close: good.Close,
@@ -775,7 +776,7 @@ func failures(t *testing.T, r rule, defect func(b *broken)) []string {
 	done := make(chan struct{})
 	go func() { // which Fatalf ends
 		defer close(done)
-		r.check(told, b, 100*time.Millisecond)
+		r.check(told, b, patience)
 	}()
 	<-done
 	told.mu.Lock()
@@ -791,7 +792,7 @@ func TestConformanceFindsDefects(t *testing.T) {
 			for _, name := range defect.rules {
 				i := slices.IndexFunc(rules, func(r rule) bool { return r.name == name })
 				require.GreaterOrEqual(t, i, 0, "there is no rule %q", name)
-				found := failures(t, rules[i], defect.make)
+				found := failures(t, rules[i], 100*time.Millisecond, defect.make)
 				if assert.NotEmpty(t, found, "%q does not tell", name) {
 					t.Logf("%s: %s", name, strings.Split(found[0], "\n")[0])
 				}
@@ -818,7 +819,7 @@ func TestEveryRuleFindsADefect(t *testing.T) {
 func TestConformanceFindsNothing(t *testing.T) {
 	t.Parallel()
 	for _, r := range rules {
-		assert.Empty(t, failures(t, r, func(*broken) {}), r.name)
+		assert.Empty(t, failures(t, r, time.Minute, func(*broken) {}), r.name)
 	}
 }
 
@@ -826,7 +827,7 @@ func TestConformanceFindsNothing(t *testing.T) {
 func TestConformanceWithoutIncrement(t *testing.T) {
 	t.Parallel()
 	for _, r := range rules {
-		assert.Empty(t, failures(t, r, func(b *broken) {
+		assert.Empty(t, failures(t, r, time.Minute, func(b *broken) {
 			b.operations = func() []redisbinding.OperationKind { return b.RedisBinding.Operations()[:3] }
 			onInvoke(func(b *broken, ctx context.Context, req *redisbinding.InvokeRequest) (*redisbinding.InvokeResponse, error) {
 				if wants(req, redisbinding.IncrementOperation) {
