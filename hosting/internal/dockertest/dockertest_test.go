@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -45,6 +46,8 @@ func TestEngineDoesNotOutliveTests(t *testing.T) {
 			child.Env = append(os.Environ(), endVariable+"="+end)
 			stdout, err := child.StdoutPipe()
 			require.NoError(t, err)
+			goOn, err := child.StdinPipe()
+			require.NoError(t, err)
 			require.NoError(t, child.Start())
 			line, err := bufio.NewReader(stdout).ReadString('\n')
 			require.NoError(t, err)
@@ -56,6 +59,7 @@ func TestEngineDoesNotOutliveTests(t *testing.T) {
 			if end == "kill" {
 				require.NoError(t, child.Process.Kill())
 			}
+			_ = goOn.Close()
 			_ = child.Wait()
 			if end != "stop" { // which has waited for it
 				require.Eventually(t, func() bool {
@@ -106,10 +110,8 @@ func TestEndWithEngine(t *testing.T) {
 	network, err := e.API.NetworkCreate(ctx, "left", client.NetworkCreateOptions{Driver: "bridge"})
 	require.NoError(t, err)
 	fmt.Println(e.dir, "br-"+network.ID[:12])
-	switch end {
-	case "exit":
+	_, _ = io.Copy(io.Discard, os.Stdin) // until the test has looked at what is running
+	if end == "exit" {
 		os.Exit(3)
-	case "kill":
-		time.Sleep(time.Minute)
 	}
 }
