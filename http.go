@@ -223,9 +223,11 @@ func statusOf(err error) int {
 		return http.StatusBadRequest
 	case safe && (closed || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrNoToken) || errors.Is(err, redis.ErrPoolTimeout)):
 		return http.StatusServiceUnavailable
+	case closed:
+		return http.StatusBadGateway
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), isTimeout(err):
 		return http.StatusGatewayTimeout
-	case closed, errors.Is(err, ErrUnavailable):
+	case errors.Is(err, ErrUnavailable):
 		return http.StatusBadGateway
 	}
 	return http.StatusInternalServerError

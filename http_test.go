@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -302,6 +303,7 @@ func TestHandlerErrors(t *testing.T) {
 		"undialable": undialable, "strange": strange,
 		"canceled": failing(context.Canceled), "busy": failing(redis.ErrPoolTimeout), "tokenless": failing(ErrNoToken),
 		"unavailable": failing(fmt.Errorf("remote: %w", ErrUnavailable)),
+		"interrupted": failing(&failure{error: fmt.Errorf("%w: %w", ErrClosed, os.ErrDeadlineExceeded), outcome: unknown}),
 		"late":        failing(fmt.Errorf("late: %w", context.DeadlineExceeded)), "other": failing(errors.New("other")),
 	})
 	post := func(name, document string) (answered, string) {
@@ -317,7 +319,7 @@ func TestHandlerErrors(t *testing.T) {
 	resp, body = post("store", get)
 	assertRefused(t, resp, body, 503, codeInvoke)
 
-	for name, status := range map[string]int{"closed": 503, "down": 503, "busy": 503, "tokenless": 503, "undialable": 503, "late": 504, "canceled": 504, "other": 500, "unavailable": 502, "strange": 503} {
+	for name, status := range map[string]int{"closed": 503, "down": 503, "busy": 503, "tokenless": 503, "undialable": 503, "late": 504, "canceled": 504, "other": 500, "unavailable": 502, "interrupted": 502, "strange": 503} {
 		resp, body = post(name, get)
 		assertRefused(t, resp, body, status, codeInvoke)
 	}

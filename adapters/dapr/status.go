@@ -45,9 +45,9 @@ func callStatus(err error, repeatable bool) error {
 	case errors.As(err, &request), errors.Is(err, redisbinding.ErrMissingKey),
 		errors.Is(err, redisbinding.ErrUnsupportedOperation):
 		return withCode(codes.InvalidArgument, err)
-	case errors.Is(err, redisbinding.ErrClosed):
+	case errors.Is(err, redisbinding.ErrClosed) && redisbinding.SafeToRetry(err):
 		return withCode(codes.FailedPrecondition, err)
-	case errors.Is(err, redisbinding.ErrUnavailable):
+	case errors.Is(err, redisbinding.ErrClosed), errors.Is(err, redisbinding.ErrUnavailable):
 		return withCode(unavailableCode(err, repeatable), err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return withCode(codes.DeadlineExceeded, err)
@@ -57,10 +57,10 @@ func callStatus(err error, repeatable bool) error {
 	return withCode(codes.Unknown, err)
 }
 
-// unavailableCode is the code for a Redis that could not be reached, or not any more.
-// Unavailable is what clients and retry policies repeat without looking further, so it
-// is not for a call that may have been carried out and must not be carried out twice;
-// nor for a reply that did not come in time, whose command Redis may be busy with still.
+// unavailableCode returns the code for a call that could not reach Redis, or got no reply.
+// Clients and retry policies repeat a call that is Unavailable. So Unavailable is not for
+// a call that Redis may have executed and must not execute twice. Nor is it for a call
+// whose reply did not come in time: Redis may still be busy with its command.
 func unavailableCode(err error, repeatable bool) codes.Code {
 	var timeout net.Error
 	switch {

@@ -14,6 +14,7 @@ import (
 	pb "github.com/dapr/dapr/pkg/proto/components/v1"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -157,4 +158,26 @@ func TestCodes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A call that Close interrupts after it was sent may have been executed.
+func TestCodesOfAnInterruptedCall(t *testing.T) {
+	t.Parallel()
+	proxy := redistest.StartProxy(t, redistest.Start(t))
+	binding, err := redisbinding.NewRedisBinding(map[string]string{"redisHost": proxy.Addr, "readTimeout": "-1"})
+	require.NoError(t, err)
+	begun, release := proxy.HoldNextReply(t)
+	defer release()
+	req := &redisbinding.InvokeRequest{Operation: redisbinding.IncrementOperation, Metadata: map[string]string{"key": "n"}}
+	failed := make(chan error, 1)
+	go func() {
+		_, err := binding.Invoke(context.Background(), req)
+		failed <- err
+	}()
+	<-begun
+	require.NoError(t, binding.Close())
+	err = <-failed
+	assert.ErrorIs(t, err, redisbinding.ErrClosed)
+	assert.Equal(t, codes.Unknown, status.Code(invokeStatus(req, err)))
+	assert.Equal(t, codes.Unavailable, status.Code(pingStatus(err)))
 }
