@@ -319,77 +319,9 @@ func (c *client) pipelineByNode(ctx context.Context, cmds []*call) {
 	nodes.Wait()
 }
 
-// maxRedirects is how often a call follows its key to another node.
-const maxRedirects = 3
-
-// redirect sends the calls again that a cluster's node has refused because another
-// node has their keys: as one pipeline to each of those, in the order of the calls.
-func (c *client) redirect(ctx context.Context, cmds []*call) {
-	if c.cluster == nil {
-		return
-	}
-	for range maxRedirects {
-		type target struct {
-			addr string
-			ask  bool
-		}
-		byTarget := map[target][]*call{}
-		var lost []*call // the node has left the cluster or become a replica
-		for _, cmd := range cmds {
-			if cmd.outcome == executed || !isElsewhere(cmd.err) {
-				continue
-			}
-			if addr, moved := redis.IsMovedError(cmd.err); moved {
-				byTarget[target{addr, false}] = append(byTarget[target{addr, false}], cmd)
-			} else if addr, ask := redis.IsAskError(cmd.err); ask {
-				byTarget[target{addr, true}] = append(byTarget[target{addr, true}], cmd)
-			} else {
-				lost = append(lost, cmd)
-			}
-		}
-		if len(byTarget) == 0 && len(lost) == 0 {
-			return
-		}
-		c.cluster.ReloadState(ctx)
-		var targets sync.WaitGroup
-		for to, cmds := range byTarget {
-			for _, cmd := range cmds {
-				cmd.prepare()
-			}
-			node, known := c.nodes.Load(to.addr)
-			targets.Go(func() {
-				if !known {
-					c.oneByOne(ctx, cmds)
-				} else {
-					c.pipelineTo(ctx, node.(*redis.Client), cmds, to.ask) //nolint:forcetypeassert // nothing else is put in
-				}
-			})
-		}
-		targets.Wait()
-		for _, cmd := range lost {
-			cmd.prepare()
-		}
-		c.pipelineByNode(ctx, lost)
-	}
-}
-
 func setErr(cmds []*call, err error) {
 	for _, cmd := range cmds {
 		cmd.err = err
-	}
-}
-
-// oneByOne sends calls to a node that only the cluster client can find. After the first
-// that gets no reply, the others are not sent.
-func (c *client) oneByOne(ctx context.Context, cmds []*call) {
-	for i, cmd := range cmds {
-		if err := cmd.result(c.direct(ctx, c.redis, cmd)); err != nil {
-			cmd.err = err
-		}
-		if !cmd.answered() {
-			setErr(cmds[i+1:], cmd.err)
-			return
-		}
 	}
 }
 

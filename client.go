@@ -200,7 +200,7 @@ func (c *client) roundTrip(ctx context.Context, cmd *call) (left *failure, err e
 	} else if left, err = l.carryFor(ctx, cmd); left != nil {
 		return left, nil
 	}
-	if c.cluster != nil && cmd.outcome != executed && isElsewhere(cmd.result(err)) {
+	if c.cluster != nil && isElsewhere(cmd, cmd.result(err)) {
 		if errors.Is(err, redis.ErrClosed) {
 			c.lanes.drop(l)
 		}
@@ -252,17 +252,6 @@ func (c *client) laneTo(key string) *lane {
 		return nil
 	}
 	return c.lanes.to(node)
-}
-
-// isElsewhere says whether err is the error of a cluster's node that has not executed
-// the command because the key has moved, or that has left the cluster.
-func isElsewhere(err error) bool {
-	if err == nil {
-		return false
-	}
-	_, moved := redis.IsMovedError(err)
-	_, asks := redis.IsAskError(err)
-	return moved || asks || redis.IsReadOnlyError(err) || errors.Is(err, redis.ErrClosed)
 }
 
 // finish completes the error of an attempt, and looks whether it says something about
