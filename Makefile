@@ -85,7 +85,7 @@ BENCH = cd benchmarks && $(GO) test -run '^$$' -benchtime 1x -timeout 60m . -out
 
 .PHONY: bench
 bench: deps ## the tables and the plot of the README, in benchmarks/results
-	$(BENCH) -test.bench 'Table|Batch'
+	$(BENCH) -test.bench 'Table|Batch|Integrity'
 
 .PHONY: bench-more
 bench-more: deps ## servers far away, clusters, TLS, 10,000 callers

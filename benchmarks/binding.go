@@ -14,6 +14,12 @@ func openBinding(to target) (peer, error) {
 	return bindingPeer{binding}, err
 }
 
+// openChecked opens a binding with the integrity check.
+func openChecked(to target) (peer, error) {
+	binding, err := redisbinding.NewRedisBinding(to, redisbinding.WithIntegrityCheck())
+	return bindingPeer{binding}, err
+}
+
 func (p bindingPeer) caller() caller {
 	metadata := map[string]string{}
 	return &bindingCaller{

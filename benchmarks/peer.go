@@ -35,6 +35,7 @@ const (
 // openers open the peers, by name.
 var openers = map[string]func(target) (peer, error){
 	bindingName:         openBinding,
+	"checked":           openChecked,
 	poolName:            openPool,
 	"autopipeline":      openAutoPipeline,
 	"asyncautopipeline": openAsyncAutoPipeline,

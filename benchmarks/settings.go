@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	peersFlag      = flag.String("peers", "", "who takes part, of binding, pool, autopipeline, asyncautopipeline and rueidis, or of those that Cache names (default: as the benchmark says)")
+	peersFlag      = flag.String("peers", "", "who takes part, of binding, checked, pool, autopipeline, asyncautopipeline and rueidis, or of those that Cache names (default: as the benchmark says)")
 	callersFlag    = flag.String("callers", "", "how many goroutines call at the same time, as in 1,64 (default: as the benchmark says)")
 	sizesFlag      = flag.String("sizes", "", "sizes of the values in bytes (default: as the benchmark says)")
 	operationsFlag = flag.String("ops", "", "what is called, of create, get, delete and mixed, which is create and get in turn, or of what Cache names (default: as the benchmark says)")

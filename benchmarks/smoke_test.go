@@ -15,7 +15,7 @@ import (
 // Every experiment, with next to no time, comes to a complete result.
 func TestSmoke(t *testing.T) {
 	keys = keys[:101] // prime, as before; filling caches takes most of the time
-	for _, e := range []*experiment{table, distance, cluster, overTLS, manyCallers, batches, caches} {
+	for _, e := range []*experiment{table, integrity, distance, cluster, overTLS, manyCallers, batches, caches} {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
 			smoke(t, e)
