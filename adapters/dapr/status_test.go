@@ -59,7 +59,8 @@ func TestLostReplies(t *testing.T) {
 	t.Parallel()
 	redis := redistest.StartProxied(t, "plain")
 	proxy := redis.Proxies[0]
-	client := component(t, serve(t), "")
+	patient, client := component(t, serve(t), ""), component(t, serve(t), "")
+	initialize(t, patient, redis.Fields("readTimeout", "1m"))
 	initialize(t, client, redis.Fields("readTimeout", "1s"))
 	for name, test := range map[string]struct {
 		req           *pb.InvokeRequest
@@ -74,7 +75,7 @@ func TestLostReplies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			proxy.SwallowReplies(true)
-			_, err := client.Invoke(t.Context(), test.req)
+			_, err := patient.Invoke(t.Context(), test.req)
 			proxy.SwallowReplies(false)
 			requireCode(t, test.lost, err)
 
