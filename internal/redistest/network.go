@@ -28,6 +28,7 @@ type Faults struct {
 	Truncate  float64 // a request or a reply is cut short, and the connection cut
 	HalfClose float64 // the server's side is closed in place of a reply, the client's stays open
 	Corrupt   float64 // a byte of a request or a reply is another
+	Extra     float64 // a reply that no command asked for comes first
 }
 
 // StartNetwork starts a network in front of the server, for this test only. It is
@@ -49,7 +50,11 @@ func StartNetwork(t testing.TB, s *Server, on string) *Network {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}
-		return new(net.Dialer).DialContext(ctx, "tcp", s.Addr)
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.Addr)
+		if err != nil {
+			return nil, err
+		}
+		return extraReplies{conn, n}, nil
 	}
 	n.relay = startRelay(listener, dial, func(net.Conn) watcher { return faulty{n} })
 	t.Cleanup(n.relay.close)
@@ -76,6 +81,28 @@ func (n *Network) Silent(on bool) { n.silent.Store(on) }
 
 // Connections returns how many were made.
 func (n *Network) Connections() int { return int(n.connections.Load()) }
+
+// extraReply is what a [Network] adds to the replies of the server.
+const extraReply = "$5\r\nextra\r\n"
+
+// extraReplies is a connection to the server on which more replies come than commands
+// were sent.
+type extraReplies struct {
+	net.Conn
+	*Network
+}
+
+func (c extraReplies) Read(b []byte) (int, error) {
+	extra := 0
+	if happens(c.faults.Load().Extra) {
+		extra = copy(b, extraReply)
+	}
+	n, err := c.Conn.Read(b[extra:])
+	if n == 0 {
+		return 0, err
+	}
+	return extra + n, err
+}
 
 // faulty does the faults of a network to one connection.
 type faulty struct{ *Network }

@@ -222,6 +222,9 @@ func (c *caller) end(r request, resp *redisbinding.InvokeResponse, err error, se
 	case err != nil:
 		kind = kindOf(err)
 		c.sawWrong(kind, err)
+		if errors.Is(err, redisbinding.ErrNotExecuted) && (outcome == history.Unknown || !errors.Is(err, redisbinding.ErrUnavailable)) {
+			c.t.Errorf("not executed, but not safe to retry or not unavailable: %v", err)
+		}
 		if outcome == history.Unknown && slices.Contains(certain, kind) {
 			c.t.Errorf("not said to have not been carried out: %v", err)
 		}
@@ -258,16 +261,12 @@ func (c *caller) read(k *key) error {
 	return nil
 }
 
-// outcomeOf says what a caller knows who got the error, and knows the promises of the
-// library's documentation.
+// outcomeOf returns what the library says of the execution of a call that failed with err.
 func outcomeOf(err error) history.Outcome {
-	var reply redis.Error
 	switch {
 	case err == nil:
 		return history.OK
-	case errors.Is(err, redisbinding.ErrNotExecuted):
-		return history.Failed
-	case !errors.Is(err, redisbinding.ErrUnavailable) && errors.As(err, &reply):
+	case redisbinding.SafeToRetry(err):
 		return history.Failed
 	}
 	return history.Unknown
@@ -276,7 +275,7 @@ func outcomeOf(err error) history.Outcome {
 // certain are the kinds of errors that say that nothing was carried out.
 var certain = []string{
 	"connection refused", "hung up on", "max number of clients", "certificate", "dialTimeout", "poolTimeout",
-	"LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "OOM",
+	"LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "OOM", "WRONGPASS", "NOAUTH",
 }
 
 // kindOf names what went wrong.
@@ -302,6 +301,8 @@ func kindOf(err error) string {
 		return "connection refused"
 	case errors.As(err, &certificate), errors.As(err, &authority):
 		return "certificate"
+	case strings.Contains(err.Error(), "integrity check failed"), strings.Contains(err.Error(), "broke Redis's protocol"):
+		return "wrong reply"
 	case strings.Contains(err.Error(), "tls: "):
 		return "TLS record"
 	case errors.As(err, &op) && op.Op == "dial" && op.Timeout():

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { redistest.Main(m) }
 // what breaks all the time.
 const smokeTime = 200 * time.Millisecond
 
-var smoke = []string{"Server is killed and restarted", "Connections are cut", "Replies are lost", "Caches are cut"}
+var smoke = []string{"Server is killed and restarted", "Connections are cut", "Replies are lost", "Caches are cut", "Password changes"}
 
 // TestFaults runs the scenarios one after the other, since each is to have the machine
 // for itself, and then reports.
@@ -46,7 +46,13 @@ func TestFaults(t *testing.T) {
 		{"Bytes are corrupted", testBytesAreCorrupted},
 		{"Certificate is replaced", testCertificateIsReplaced},
 		{"Name changes address", testNameChangesAddress},
+		{"Name leads to another primary", testNameLeadsToAnotherPrimary},
 		{"Slow network", testSlowNetwork},
+		{"Password changes", testPasswordChanges},
+		{"User is disabled", testUserIsDisabled},
+		{"User is disabled beside an open default user", testUserIsDisabledBesideOpenDefault},
+		{"A reply too many, with integrity check", testReplyTooMany},
+		{"A reply too many", testReplyTooManyUnchecked},
 		{"Max memory", testMaxMemory},
 		{"Max clients", testMaxClients},
 		{"Large values", testLargeValues},
@@ -54,6 +60,7 @@ func TestFaults(t *testing.T) {
 		{"Resources stay level", testResourcesStayLevel},
 		{"Caches are cut", testCachesAreCut},
 		{"Many callers of a dead server", testManyCallersOfADeadServer},
+		{"Many calls in an outage", testManyCallsInAnOutage},
 	} {
 		if *each == 0 && !slices.Contains(smoke, test.name) {
 			continue

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/redisbinding/redisbinding"
+	"github.com/redisbinding/redisbinding/internal/history"
 	"github.com/redisbinding/redisbinding/internal/redistest"
 )
 
@@ -145,6 +148,72 @@ func testNameChangesAddress(t *testing.T) {
 			return fmt.Sprintf("%d times", changes)
 		},
 	}).run(t)
+}
+
+// A failover by DNS: the replica becomes the primary, and then the name leads to it.
+// Connections to the old primary stay open, and answer writes with READONLY.
+func testNameLeadsToAnotherPrimary(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("where 127.0.0.2 is no address of the machine")
+	}
+	servers := []*redistest.Server{redistest.Start(t), redistest.Start(t)}
+	names := serveNames(t)
+	networks := []*redistest.Network{redistest.StartNetwork(t, servers[0], "127.0.0.2:0")}
+	_, port, err := net.SplitHostPort(networks[0].Addr)
+	require.NoError(t, err)
+	networks = append(networks, redistest.StartNetwork(t, servers[1], "127.0.0.3:"+port))
+	names.set("primary.test.", "127.0.0.2")
+	servers[1].Do(t, "REPLICAOF", servers[0].Host, servers[0].Port)
+	replicates := func(replica *redistest.Server) {
+		require.Eventually(t, func() bool {
+			info, _ := replica.Do(t, "INFO", "replication").(string)
+			return strings.Contains(info, "master_link_status:up")
+		}, 30*time.Second, time.Millisecond)
+	}
+	replicates(servers[1])
+	(&scenario{
+		name:     "DNS name leads to another primary, connections to the old one stay open",
+		load:     load{ttl: hour},
+		metadata: map[string]string{"redisHost": "primary.test.:" + port},
+		servers:  servers,
+		keeps:    history.Forgetful, // the old primary answers gets until its connections are given up
+		sees:     []string{"READONLY", "UNBLOCKED", "connection lost"},
+		must:     []string{"READONLY"},
+		fault: func(ctx context.Context, s *scenario) string {
+			now, longest := 0, time.Duration(0)
+			changes := repeat(ctx, func() {
+				before := servers[now]
+				now = 1 - now
+				servers[now].Do(t, "REPLICAOF", "NO", "ONE")
+				before.Do(t, "REPLICAOF", servers[now].Host, servers[now].Port)
+				names.set("primary.test.", hostOf(networks[now].Addr))
+				changed := time.Now()
+				for _, binding := range []*redisbinding.RedisBinding{s.load.binding, s.load.plain} {
+					writesAgain(t, binding)
+				}
+				longest = max(longest, time.Since(changed))
+				s.load.back(time.Now())
+				replicates(before)
+				time.Sleep(100 * time.Millisecond)
+			})
+			return fmt.Sprintf("%d times; batches with writes worked again at most %d ms after the name had changed", changes, longest.Milliseconds())
+		},
+	}).run(t)
+}
+
+// writesAgain waits until a batch of a get and a create works on every connection.
+func writesAgain(t *testing.T, binding *redisbinding.RedisBinding) {
+	t.Helper()
+	metadata := map[string]string{"key": "again", "ttlInSeconds": hour}
+	reqs := []*redisbinding.InvokeRequest{{Operation: redisbinding.GetOperation, Metadata: metadata}, {Operation: redisbinding.CreateOperation, Metadata: metadata}}
+	for row := 0; row < poolSize; row++ {
+		if _, err := binding.InvokeBatch(t.Context(), reqs); err != nil {
+			row = -1
+		}
+		if t.Failed() {
+			return
+		}
+	}
 }
 
 func testSlowNetwork(t *testing.T) {

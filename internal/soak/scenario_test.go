@@ -26,6 +26,7 @@ type scenario struct {
 	load load // what is not set is as in most scenarios
 
 	metadata map[string]string
+	options  []redisbinding.Option
 	servers  []*redistest.Server     // that have the data
 	keeps    history.Server          // what they keep: of values and counters; with redisMaxRetries of counters
 	sees     []string                // the kinds of errors that callers may see
@@ -76,9 +77,9 @@ func (s *scenario) run(t *testing.T) {
 		settles(t, descriptors, descriptorsBefore+slack, "file descriptors after Close")
 	}()
 	s.metadata["poolSize"] = strconv.Itoa(poolSize)
-	l.binding = open(t, s.metadata)
+	l.binding = open(t, s.metadata, s.options...)
 	defer closeIt(t, l.binding)
-	l.plain = open(t, s.metadata, redisbinding.WithoutPipelining())
+	l.plain = open(t, s.metadata, append([]redisbinding.Option{redisbinding.WithoutPipelining()}, s.options...)...)
 	defer closeIt(t, l.plain)
 
 	s.calm(t)
