@@ -54,7 +54,7 @@ func (r *resultTable) note(text string) {
 func (r *resultTable) text() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s each, with %s.\n\n", duration, versions())
-	text.WriteString("| what goes wrong | calls | OK | not carried out | unknown | longest outage | what callers saw | goroutines | connections | keys checked |\n")
+	text.WriteString("| what goes wrong | calls | OK | not executed | unknown | longest outage | what callers saw | goroutines | connections | keys checked |\n")
 	text.WriteString("|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, row := range r.rows {
 		name := row.name
