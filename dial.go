@@ -117,7 +117,7 @@ func (d *dialer) close() {
 
 // orTimeout returns err, or a dialTimeoutError when that is what it means.
 func (d *dialer) orTimeout(err error, doing string) error {
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return &dialTimeoutError{doing, d.timeout}
 	}
 	return err

@@ -427,7 +427,7 @@ func TestEntraIDAuthorityDown(t *testing.T) {
 				expires := expiry()
 				ping := binding.Ping(t.Context())
 				_, err := binding.Invoke(t.Context(), get)
-				if !time.Now().Before(expires) {
+				if time.Until(expires) < 200*time.Millisecond { // the server may be early
 					break
 				}
 				require.NoError(t, errors.Join(ping, err))

@@ -80,7 +80,7 @@ func TestBatchRedirectedToAHungNode(t *testing.T) {
 				}
 			})
 
-			b := newBinding(t, map[string]string{"redisHost": first, "redisType": "cluster", "readTimeout": "300ms"}, WithLazyConnect())
+			b := newBinding(t, map[string]string{"redisHost": first, "redisType": "cluster", "readTimeout": "2s"}, WithLazyConnect())
 			if test.mapped {
 				invoke(t, b, create("{k}", "v"))
 			}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -36,7 +37,12 @@ func writeConfig(dir, port string, o options) error {
 		{"appendonly", "no"},
 		{"loglevel", "notice"},
 		{"repl-diskless-sync-delay", "0"}, // The default makes a new replica wait 5 s.
-		{"user", adminUser, "on", ">" + adminPassword, "~*", "&*", "+@all"},
+	}
+	switch {
+	case supports(versionOfGetDel):
+		lines = append(lines, []string{"user", adminUser, "on", ">" + adminPassword, "~*", "&*", "+@all"})
+	case supports(versionOfACL):
+		lines = append(lines, []string{"user", adminUser, "on", ">" + adminPassword, "~*", "+@all"})
 	}
 
 	if o.certificates == nil {
@@ -57,15 +63,14 @@ func writeConfig(dir, port string, o options) error {
 	}
 
 	if o.cluster {
-		busPort, err := freePort()
-		if err != nil {
-			return err
+		lines = append(lines, []string{"cluster-enabled", "yes"}, []string{"cluster-node-timeout", "2000"})
+		if supports(versionOfClusterPort) {
+			busPort, err := freePort()
+			if err != nil {
+				return err
+			}
+			lines = append(lines, []string{"cluster-port", busPort})
 		}
-		lines = append(lines,
-			[]string{"cluster-enabled", "yes"},
-			[]string{"cluster-port", busPort},
-			[]string{"cluster-node-timeout", "2000"},
-		)
 	}
 
 	var text strings.Builder
@@ -76,6 +81,39 @@ func writeConfig(dir, port string, o options) error {
 		text.WriteByte('\n')
 	}
 	return os.WriteFile(filepath.Join(dir, "redis.conf"), []byte(text.String()), 0o600)
+}
+
+// adminLogin returns the user and password of the admin client. Before Redis 6.0 there is
+// no user but the default one, whose password the options have.
+func (o *options) adminLogin() (user, password string) {
+	if supports(versionOfACL) {
+		return adminUser, adminPassword
+	}
+	for _, line := range o.config {
+		if line[0] == "requirepass" {
+			password = line[1]
+		}
+	}
+	if i := slices.Index(o.args, "--requirepass"); i >= 0 {
+		password = o.args[i+1]
+	}
+	return "", password
+}
+
+// freeNodePort finds a port for a node of a cluster. Before Redis 7.0 the node also
+// listens on the port that is 10000 higher.
+func freeNodePort() (string, error) {
+	for {
+		port, err := freePort()
+		if err != nil || supports(versionOfClusterPort) {
+			return port, err
+		}
+		number, _ := strconv.Atoi(port)
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(number+10000)))
+		if err == nil {
+			return port, listener.Close()
+		}
+	}
 }
 
 // freePort finds a port that nothing listens on. It may be taken before it is

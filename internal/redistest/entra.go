@@ -74,6 +74,7 @@ func StartEntraCluster(t testing.TB, oid string) *Entra {
 func startEntra(t testing.TB, name, oid string, start func(e *Entra, dir string) error) *Entra {
 	t.Helper()
 	requireTLS(t)
+	requireVersion(t, versionOfGetDel, "the set-up "+name)
 
 	e := &Entra{
 		oid:          oid,

@@ -355,6 +355,8 @@ func waitForFailover(node *Server) error {
 
 func TestRequireTLS(t *testing.T) {
 	bin := t.TempDir()
+	_, err := serverVersion() // of the real server
+	require.NoError(t, err)
 	script := "#!/bin/sh\necho 'Bad directive or wrong number of arguments'\nexit 1\n"
 	for _, name := range []string{"redis-server", "redis-cli", "sh"} {
 		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte(script), 0o700))

@@ -8,8 +8,9 @@
 // Microsoft Entra ID for passwords. Every server listens on a free port of
 // 127.0.0.1 only.
 //
-// redis-server, redis-cli and sh must be on PATH. Without them a test is
-// skipped, and fails when the environment variable CI is "true".
+// redis-server (or what [ProgramVariable] names), redis-cli and sh must be on PATH. Without
+// them a test is skipped, and fails when the environment variable CI is "true". Any Redis
+// from 5.0 on will do, and any Valkey: a test that needs a newer one is skipped.
 package redistest
 
 import (
@@ -60,7 +61,7 @@ func (silentLogger) Printf(context.Context, string, ...any) {}
 // missing.
 func requirePrograms(t testing.TB) {
 	t.Helper()
-	for _, name := range []string{"redis-server", "redis-cli", "sh"} {
+	for _, name := range []string{program(), "redis-cli", "sh"} {
 		if _, err := exec.LookPath(name); err == nil {
 			continue
 		}
@@ -72,10 +73,10 @@ func requirePrograms(t testing.TB) {
 // requireTLS skips the test when there is no redis-server that speaks TLS.
 func requireTLS(t testing.TB) {
 	t.Helper()
-	requirePrograms(t)
+	requireVersion(t, versionOfACL, "TLS")
 
 	// It ends at once: either it does not know the directive or not the port.
-	out, _ := exec.Command("redis-server", "--tls-port", "none").CombinedOutput()
+	out, _ := exec.Command(program(), "--tls-port", "none").CombinedOutput()
 	if bytes.Contains(out, []byte("Bad directive")) {
 		skip(t, "the redis-server on PATH was built without TLS: install one that was built with it")
 	}

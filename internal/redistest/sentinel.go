@@ -3,6 +3,7 @@ package redistest
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -41,17 +42,17 @@ func startSentinel(s *Setup, dir string) error {
 
 	var addrs []string
 	for range 3 {
-		sentinel, err := startServer(dir, options{
-			args: []string{"--sentinel"},
-			config: [][]string{
-				{"requirepass", sentinelOwnerPassword},
-				{"sentinel", "resolve-hostnames", "no"},
-				{"sentinel", "monitor", sentinelMaster, primary.Host, primary.Port, "2"},
-				{"sentinel", "auth-pass", sentinelMaster, sentinelDataPassword},
-				{"sentinel", "down-after-milliseconds", sentinelMaster, "500"},
-				{"sentinel", "failover-timeout", sentinelMaster, "2000"},
-			},
-		})
+		config := [][]string{
+			{"requirepass", sentinelOwnerPassword},
+			{"sentinel", "monitor", sentinelMaster, primary.Host, primary.Port, "2"},
+			{"sentinel", "auth-pass", sentinelMaster, sentinelDataPassword},
+			{"sentinel", "down-after-milliseconds", sentinelMaster, "500"},
+			{"sentinel", "failover-timeout", sentinelMaster, "2000"},
+		}
+		if supports(versionOfGetDel) {
+			config = append(config, []string{"sentinel", "resolve-hostnames", "no"})
+		}
+		sentinel, err := startServer(dir, options{args: []string{"--sentinel"}, config: config})
 		if err != nil {
 			return err
 		}
@@ -97,13 +98,18 @@ func waitForSentinel(sentinel *Server) error {
 	})
 }
 
-// fields reads a reply that is a map of strings.
+// fields reads a reply that is a map of strings, or before RESP3 a list.
 func fields(reply any) map[string]string {
 	result := map[string]string{}
 	m, _ := reply.(map[any]any)
 	for name, value := range m {
 		n, _ := name.(string)
 		result[n], _ = value.(string)
+	}
+	list, _ := reply.([]any)
+	for pair := range slices.Chunk(list, 2) {
+		n, _ := pair[0].(string)
+		result[n], _ = pair[len(pair)-1].(string)
 	}
 	return result
 }

@@ -58,6 +58,12 @@ func Start(t testing.TB, args ...string) *Server {
 func startOwned(t testing.TB, o options) *Server {
 	t.Helper()
 	requirePrograms(t)
+	if slices.Contains(o.args, "--user") {
+		requireVersion(t, versionOfACL, "an ACL user")
+	}
+	if o.certificates != nil {
+		requireTLS(t)
+	}
 
 	s, err := startServer(t.TempDir(), o)
 	if err != nil {
@@ -86,7 +92,11 @@ func startServer(dir string, o options) (*Server, error) {
 }
 
 func startOnFreePort(dir string, o options) (*Server, error) {
-	port, err := freePort()
+	find := freePort
+	if o.cluster {
+		find = freeNodePort
+	}
+	port, err := find()
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +125,7 @@ func startOnFreePort(dir string, o options) (*Server, error) {
 // launch starts the process and waits until it answers.
 func (s *Server) launch() error {
 	logged := len(s.Log())
-	args := append(slices.Clone(s.options.under), "redis-server", filepath.Join(s.dir, "redis.conf"))
+	args := append(slices.Clone(s.options.under), program(), filepath.Join(s.dir, "redis.conf"))
 	args = append(args, s.options.args...)
 	process, err := startGuarded(s.logFile(), args...)
 	if err != nil {
@@ -250,10 +260,11 @@ func (s *Server) Client() *redis.Client {
 		return s.client
 	}
 
+	user, password := s.options.adminLogin()
 	o := &redis.Options{
 		Addr:            s.Addr,
-		Username:        adminUser,
-		Password:        adminPassword,
+		Username:        user,
+		Password:        password,
 		DisableIdentity: true,
 		DialerRetries:   1, // A server that was killed does not come back by itself.
 		MaintNotificationsConfig: &maintnotifications.Config{

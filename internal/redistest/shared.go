@@ -3,6 +3,7 @@ package redistest
 import (
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 type pool struct {
 	name  string
 	start startFunc
+	needs version // of Redis
 
 	mu    sync.Mutex
 	all   []*lease
@@ -31,8 +33,8 @@ type lease struct {
 
 var (
 	plainPool    = &pool{name: "plain", start: startPlain}
-	aclPool      = &pool{name: "acl", start: startACL}
-	tlsPool      = &pool{name: "tls", start: startTLS}
+	aclPool      = &pool{name: "acl", start: startACL, needs: versionOfGetDel}
+	tlsPool      = &pool{name: "tls", start: startTLS, needs: versionOfACL}
 	sentinelPool = &pool{name: "sentinel", start: startSentinel}
 	clusterPool  = &pool{name: "cluster", start: startCluster}
 
@@ -73,16 +75,17 @@ func Cluster(t testing.TB) *Setup {
 	return clusterPool.get(t)
 }
 
-// Setups returns a set-up of every kind.
+// Setups returns a set-up of every kind that the version of the server allows.
 func Setups(t testing.TB) []*Setup {
 	t.Helper()
 	requirePrograms(t)
 
 	// Starting them is mostly waiting.
-	leases := make([]*lease, len(pools))
-	errs := make([]error, len(pools))
+	possible := slices.DeleteFunc(slices.Clone(pools), func(p *pool) bool { return !supports(p.needs) })
+	leases := make([]*lease, len(possible))
+	errs := make([]error, len(possible))
 	var starting sync.WaitGroup
-	for i, p := range pools {
+	for i, p := range possible {
 		starting.Go(func() { leases[i], errs[i] = p.take(t) })
 	}
 	starting.Wait()
@@ -99,7 +102,7 @@ func Setups(t testing.TB) []*Setup {
 
 func (p *pool) get(t testing.TB) *Setup {
 	t.Helper()
-	requirePrograms(t)
+	requireVersion(t, p.needs, "the set-up "+p.name)
 	l, err := p.take(t)
 	if err != nil {
 		t.Fatal(err)
