@@ -83,10 +83,14 @@ func writeConfig(dir, port string, o options) error {
 	return os.WriteFile(filepath.Join(dir, "redis.conf"), []byte(text.String()), 0o600)
 }
 
-// adminLogin returns the user and password of the admin client. Before Redis 6.0 there is
-// no user but the default one, whose password the options have.
+// adminLogin returns the user and password of the admin client. Before Redis 6.0, and
+// before 6.2 on sentinels, the only user is the default one. The options have its password.
 func (o *options) adminLogin() (user, password string) {
-	if supports(versionOfACL) {
+	since := versionOfACL
+	if slices.Contains(o.args, "--sentinel") {
+		since = versionOfGetDel
+	}
+	if supports(since) {
 		return adminUser, adminPassword
 	}
 	for _, line := range o.config {

@@ -362,6 +362,7 @@ func TestRequireTLS(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte(script), 0o700))
 	}
 	t.Setenv("PATH", bin)
+	t.Setenv(ProgramVariable, "")
 	t.Setenv("CI", "")
 	var skipped bool
 	t.Run("without", func(t *testing.T) {

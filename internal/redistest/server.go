@@ -61,6 +61,9 @@ func startOwned(t testing.TB, o options) *Server {
 	if slices.Contains(o.args, "--user") {
 		requireVersion(t, versionOfACL, "an ACL user")
 	}
+	if slices.ContainsFunc(o.args, func(arg string) bool { return strings.HasPrefix(arg, "&") }) {
+		requireVersion(t, versionOfGetDel, "an ACL rule for channels")
+	}
 	if o.certificates != nil {
 		requireTLS(t)
 	}
