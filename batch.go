@@ -67,21 +67,20 @@ func (e BatchErrors) Unwrap() []error {
 	return all
 }
 
-// InvokeBatch carries out many requests, of any operations, in few round trips:
-// the way to load and to drain. It returns the responses in the order of the
-// requests; where one has failed, its response is nil and the error, then
-// [BatchErrors], has a [*BatchError] with its index. Each request is carried out
-// or not by itself: a batch is no transaction.
+// InvokeBatch executes many requests, of any operations, in few round trips. Use it to
+// load or to drain keys. It returns the responses in the order of the requests. When
+// requests fail, their responses are nil, and the error is a [BatchErrors] with a
+// [*BatchError] for each of them. A batch is not a transaction: each request succeeds or
+// fails by itself.
 //
-// The requests are sent in pipelines of 512, one after the other; those about the
-// same key are carried out in their order, unless one has to be sent again. A request that is wrong in
-// itself, or that the server refuses, does not concern the others. But when a
-// connection fails, those that follow are not sent any more, and have that error.
+// The requests go in pipelines of 512, one after the other. Requests with the same key are
+// executed in their order, unless one has to be sent again. A wrong or refused request
+// does not affect the others. When a connection fails or ctx ends, the requests that were
+// not sent yet are not sent. Their errors give that reason, and [SafeToRetry] is true for them.
 //
-// Contexts, time-outs, retries and what is never sent twice are as with
-// [RedisBinding.Invoke]; the time-outs hold for each pipeline, ctx for the whole.
-// The requests must not be changed before InvokeBatch has returned. Beside requests
-// and responses it needs memory for three pipelines only.
+// Contexts, timeouts and retries are as with [RedisBinding.Invoke]: the timeouts apply to
+// each pipeline, and ctx to the whole batch. Do not change the requests before InvokeBatch
+// returns. Besides the requests and responses, it uses memory for three pipelines.
 func (b *RedisBinding) InvokeBatch(ctx context.Context, reqs []*InvokeRequest) ([]*InvokeResponse, error) {
 	if b == nil || b.client == nil {
 		return nil, ErrClosed
@@ -114,26 +113,26 @@ func (b *RedisBinding) invokeBatch(ctx context.Context, reqs []*InvokeRequest) (
 	return run.responses, nil
 }
 
-// batch is a batch that is being carried out.
+// batch is the state of one InvokeBatch.
 type batch struct {
 	binding   *RedisBinding
 	reqs      []*InvokeRequest
 	responses []*InvokeResponse
 	errs      BatchErrors
-	next      int // the first request that is in no part yet
+	next      int // index of the first request that is not in a part yet
 }
 
-// part is what of a batch goes in one pipeline.
+// part is the part of a batch that goes in one pipeline.
 type part struct {
-	first   int // of its requests
+	first   int // index of its first request
 	calls   []*call
-	indices []int       // of the requests that the calls are for
-	errs    BatchErrors // of the requests that have none
+	indices []int       // the requests' indices, by call
+	errs    BatchErrors // of requests that have no call because they are wrong
 }
 
-// carryOut sends the requests part by part. While one part is under way, what has
-// come of the one before is noted, and the next one is made. The error is why the
-// requests from next on were not sent.
+// carryOut sends the requests part by part. While one part is in flight, it notes the
+// results of the part before and makes the next one. The error says why the requests from
+// next on were not sent.
 func (b *batch) carryOut(ctx context.Context) error {
 	var sent *part
 	for current := b.part(); current != nil; {
@@ -162,9 +161,9 @@ func (b *batch) carryOut(ctx context.Context) error {
 	return nil
 }
 
-// part makes the next part, or returns nil when there are no more requests. As long
-// as it is not known whether the server has GETDEL, a part ends with the first, so
-// that it can be repeated as a script before what comes after it is sent.
+// part makes the next part, or returns nil when there are no more requests. Until it is
+// known that the server has GETDEL, a part ends with its first GETDEL. So the batch can
+// repeat that request as a script before it sends the requests behind it.
 func (b *batch) part() *part {
 	if b.next == len(b.reqs) {
 		return nil
