@@ -22,6 +22,8 @@ func TestCallersOfADeadServerShareAttempts(t *testing.T) {
 	network := redistest.StartNetwork(t, redistest.Start(t), "127.0.0.1:0")
 	binding := newBinding(t, map[string]string{"redisHost": network.Addr, "poolSize": "200", "pipelining": "off"})
 	network.Dark(true)
+	require.Eventually(t, func() bool { return errors.Is(binding.Ping(t.Context()), ErrNotExecuted) }, 10*time.Second, time.Millisecond,
+		"no connection from before is left")
 	before := network.Connections()
 	const callers = 1000
 	together(callers, func(int) {

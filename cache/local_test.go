@@ -18,26 +18,22 @@ import (
 // soon is how long what another node does may take to be seen.
 const soon = 10 * time.Second
 
-// keep reads a key until it is kept in process. When it has to store the key first,
-// it waits until Redis has told the cache of that, or the value would be dropped later.
+// keep reads a key until it is kept in process, and stores it first when it is missing. It
+// waits until Redis has told the cache of all that was written before, or the value would
+// be dropped later.
 func keep(t *testing.T, c *Cache, key string, opts EntryOptions) {
 	t.Helper()
-	stored := false
 	get := func() {
-		_, err := c.GetOrCreate(t.Context(), key, func(context.Context) ([]byte, error) {
-			stored = true
-			return []byte("made"), nil
-		}, opts)
+		_, err := c.GetOrCreate(t.Context(), key, constant("made"), opts)
 		require.NoError(t, err)
 	}
-	if get(); stored {
-		// Redis tells of changes in their order, so it has told of the key when it has
-		// told of another key in the same slot that was written later.
-		later := "{" + c.instance + key + "}later"
-		before := c.local.seen(later)
-		require.NoError(t, (*c.connection.opened.Load()).Set(t.Context(), c.instance+later, "", time.Minute).Err())
-		require.Eventually(t, func() bool { return c.local.seen(later) != before }, soon, time.Millisecond)
-	}
+	get()
+	// Redis tells of changes in their order, so it has told of the key when it has
+	// told of another key in the same slot that was written later.
+	later := "{" + c.instance + key + "}later"
+	before := c.local.seen(later)
+	require.NoError(t, (*c.connection.opened.Load()).Set(t.Context(), c.instance+later, "", time.Minute).Err())
+	require.Eventually(t, func() bool { return c.local.seen(later) != before }, soon, time.Millisecond)
 	require.Eventually(t, func() bool {
 		get()
 		return c.local.get(key) != nil
