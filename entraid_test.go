@@ -182,7 +182,7 @@ func TestEntraIDWithIdleConnections(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			a := startAzure(t, start(t, testObjectID), 20*time.Second)
-			binding := a.binding(t, "poolSize", "8", "idleTimeout", "-1")
+			binding := a.binding(t, "poolSize", "8", "poolTimeout", "1m", "idleTimeout", "-1")
 			busy := func() {
 				var calling sync.WaitGroup
 				for i := range 50 {

@@ -51,7 +51,7 @@ func startImpatient(t *testing.T) *impatient {
 	require.NoError(t, err)
 	s := &impatient{address: listener.Addr().String(), closed: map[string]chan struct{}{}}
 	handler := redisbinding.Handler(map[string]redisbinding.OutputBinding{"store": binding})
-	server := newServer(guard(handler, listener.Addr(), ""), 300*time.Millisecond)
+	server := newServer(guard(handler, listener.Addr(), ""), time.Second)
 	server.ConnState = func(conn net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:
@@ -99,6 +99,7 @@ const post = "POST /v1.0/bindings/store HTTP/1.1\r\nHost: localhost\r\n"
 
 // However a client is slow, its connection ends, and others are served meanwhile.
 func TestSlowClients(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct{ begin, goOn, answer string }{
 		"says nothing":                 {"", "", ""},
 		"dribbles headers":             {post, "X-Y: z\r\n", ""},
@@ -108,6 +109,7 @@ func TestSlowClients(t *testing.T) {
 		"asks for nothing more":        {"GET /v1.0/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", "", "204 No Content"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := startImpatient(t)
 			conn := s.dial(t, test.begin)
 			var dribbling sync.WaitGroup
@@ -132,6 +134,7 @@ func TestSlowClients(t *testing.T) {
 
 // A client that does not read its answer, which is more than the system keeps for it, is left.
 func TestUnreadAnswer(t *testing.T) {
+	t.Parallel()
 	s := startImpatient(t)
 	const get = `{"operation":"get","metadata":{"key":"large"}}`
 	conn := s.dial(t, "")
@@ -146,6 +149,7 @@ func TestUnreadAnswer(t *testing.T) {
 }
 
 func TestLongHeader(t *testing.T) {
+	t.Parallel()
 	s := startImpatient(t)
 	conn := s.dial(t, post)
 	var writing sync.WaitGroup
