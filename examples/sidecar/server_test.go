@@ -149,7 +149,6 @@ func TestUnreadAnswer(t *testing.T) {
 }
 
 func TestLongHeader(t *testing.T) {
-	t.Parallel()
 	s := startImpatient(t)
 	conn := s.dial(t, post)
 	var writing sync.WaitGroup
