@@ -30,6 +30,10 @@ func execPipeline(ctx context.Context, pipe redis.Pipeliner, calls []redis.Cmder
 			c.distrust()
 		}
 	}
+	var reply redis.Error
+	if err == nil || errors.As(err, &reply) { // a reply that may belong to another call
+		return errIntegrity
+	}
 	return errors.Join(errIntegrity, err)
 }
 
@@ -37,5 +41,6 @@ func execPipeline(ctx context.Context, pipe redis.Pipeliner, calls []redis.Cmder
 func (c *call) distrust() {
 	if c.answered() {
 		c.outcome, c.err = unknown, errIntegrity
+		c.StringCmd.SetErr(errIntegrity)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -90,4 +91,33 @@ func copyAndClose(to, from net.Conn, extra *atomic.Bool) {
 			return
 		}
 	}
+}
+
+// A call whose reply the check takes back has the error of the check, and not the reply,
+// which may belong to another call.
+func TestIntegrityCheckHidesWhatItTakesBack(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	srv.Do(t, "rpush", "list", "a")
+	network := redistest.StartNetwork(t, srv, "127.0.0.1:0")
+	b := newBinding(t, map[string]string{"redisHost": network.Addr, "poolSize": "4"}, WithIntegrityCheck())
+	network.Set(redistest.Faults{Extra: 0.2})
+	var takenBack atomic.Int32
+	for range 50 {
+		together(64, func(i int) {
+			key := fmt.Sprint("missing", i)
+			if i%2 == 0 {
+				key = "list" // a get is refused with WRONGTYPE
+			}
+			_, err := b.Invoke(context.Background(), request(GetOperation, key))
+			if err == nil || SafeToRetry(err) {
+				return
+			}
+			takenBack.Add(1)
+			assert.NotErrorIs(t, err, redis.Nil)
+			assert.NotContains(t, err.Error(), "WRONGTYPE")
+			assert.ErrorIs(t, err, ErrUnavailable)
+		})
+	}
+	assert.Positive(t, takenBack.Load())
 }

@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"bytes"
 	"context"
 	"math/rand/v2"
 	"net"
@@ -54,7 +55,7 @@ func StartNetwork(t testing.TB, s *Server, on string) *Network {
 		if err != nil {
 			return nil, err
 		}
-		return extraReplies{conn, n}, nil
+		return &extraReplies{Conn: conn, network: n}, nil
 	}
 	n.relay = startRelay(listener, dial, func(net.Conn) watcher { return faulty{n} })
 	t.Cleanup(n.relay.close)
@@ -86,22 +87,25 @@ func (n *Network) Connections() int { return int(n.connections.Load()) }
 const extraReply = "$5\r\nextra\r\n"
 
 // extraReplies is a connection to the server on which more replies come than commands
-// were sent.
+// were sent. A reply too many comes by itself, right before what the server has written.
 type extraReplies struct {
 	net.Conn
-	*Network
+	network *Network
+	held    []byte // what the server has written
 }
 
-func (c extraReplies) Read(b []byte) (int, error) {
-	extra := 0
-	if happens(c.faults.Load().Extra) {
-		extra = copy(b, extraReply)
+func (c *extraReplies) Read(b []byte) (int, error) {
+	if len(c.held) > 0 {
+		n := copy(b, c.held)
+		c.held = c.held[n:]
+		return n, nil
 	}
-	n, err := c.Conn.Read(b[extra:])
-	if n == 0 {
-		return 0, err
+	n, err := c.Conn.Read(b)
+	if n > 0 && happens(c.network.faults.Load().Extra) {
+		c.held = bytes.Clone(b[:n])
+		return copy(b, extraReply), nil
 	}
-	return extra + n, err
+	return n, err
 }
 
 // faulty does the faults of a network to one connection.
