@@ -39,6 +39,7 @@ type aclUse struct {
 // Each operation needs what the documentation says, and nothing less.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
+	redistest.Requires(t, "7.0", "a subcommand in ACL LOG")
 	srv, old := redistest.Start(t), redistest.Start(t, "--rename-command", "GETDEL", "")
 	cluster, sentinel := redistest.Cluster(t), redistest.Sentinel(t)
 	t.Cleanup(func() {

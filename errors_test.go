@@ -281,7 +281,7 @@ func TestErrorsRepeatNoArguments(t *testing.T) {
 		_, err = NewRedisBinding(map[string]string{"redisHost": srv.Addr + "," + refuses.Addr + ",127.0.0.1:1", "failover": "true",
 			"sentinelMasterName": "m", "sentinelPassword": "hunter2"})
 		assert.ErrorContains(t, err, "unknown command")
-		assert.ErrorContains(t, err, "WRONGPASS")
+		assert.ErrorContains(t, err, redistest.WrongPassword())
 		assert.ErrorIs(t, err, syscall.ECONNREFUSED)
 		assert.ErrorAs(t, err, &reply)
 		assertNoSecret(t, "hunter2", err)

@@ -251,7 +251,7 @@ func TestSlotsMove(t *testing.T) {
 			source.Do(t, "cluster", "setslot", slot, "migrating", targetID)
 			count(4 * callers)
 			keys := source.Do(t, "cluster", "getkeysinslot", slot, 1000).([]any)
-			source.Do(t, append([]any{"migrate", target.Host, target.Port, "", 0, 10000, "auth2", "redistest", "redistest-admin", "keys"}, keys...)...)
+			source.Do(t, append([]any{"migrate", target.Host, target.Port, "", 0, 10000, "keys"}, keys...)...)
 			count(6 * callers) // ASK
 			for _, s := range []*redistest.Server{target, source} {
 				s.Do(t, "cluster", "setslot", slot, "node", targetID)

@@ -283,6 +283,7 @@ func TestTTLEndsKeys(t *testing.T) {
 // One command an operation: counted on the way to the server.
 func TestOneCommandPerOperation(t *testing.T) {
 	t.Parallel()
+	redistest.Requires(t, "6.2", "GETDEL")
 	srv := redistest.Start(t)
 	proxy := redistest.StartProxy(t, srv)
 	binding := newBinding(t, map[string]string{"redisHost": proxy.Addr})
@@ -322,6 +323,7 @@ func TestOlderServers(t *testing.T) {
 // A user who may run the operations' commands and no more leaves no trace in ACL LOG.
 func TestPlainUser(t *testing.T) {
 	t.Parallel()
+	redistest.Requires(t, "6.2", "an ACL rule for channels")
 	rules := []string{"~*", "resetchannels"}
 	var onCluster, onSentinels []string
 	for _, row := range permissions(t) {
@@ -385,6 +387,7 @@ func TestIncrementWithTTLIsAllOrNothing(t *testing.T) {
 
 func TestRESP3(t *testing.T) {
 	t.Parallel()
+	redistest.Requires(t, "7.0", "resp in CLIENT LIST")
 	srv := redistest.Start(t)
 	newBinding(t, map[string]string{"redisHost": srv.Addr})
 	assert.Contains(t, clientsOf(t, srv)[0], "resp=3")

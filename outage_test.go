@@ -115,8 +115,9 @@ func TestErrorsNameTheLatestReason(t *testing.T) {
 	refused("connection refused")
 	srv.Restart(t)
 	srv.Do(t, "config", "set", "requirepass", "other")
-	refused("WRONGPASS")
-	srv.Do(t, "config", "set", "requirepass", "right", "maxclients", "1")
+	refused(redistest.WrongPassword())
+	srv.Do(t, "config", "set", "requirepass", "right")
+	srv.Do(t, "config", "set", "maxclients", "1")
 	cut()
 	refused("max number of clients")
 	srv.Kill()
@@ -126,5 +127,5 @@ func TestErrorsNameTheLatestReason(t *testing.T) {
 	cut()
 	srv.Do(t, "config", "set", "requirepass", "other")
 	cut()
-	refused("WRONGPASS")
+	refused(redistest.WrongPassword())
 }

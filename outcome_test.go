@@ -96,12 +96,15 @@ func TestPipelineRefusedAtHandshake(t *testing.T) {
 		metadata map[string]string
 		want     string
 	}{
-		"wrong password":          {map[string]string{"redisHost": guarded.Addr, "redisPassword": "wrong"}, "WRONGPASS"},
+		"wrong password":          {map[string]string{"redisHost": guarded.Addr, "redisPassword": "wrong"}, redistest.WrongPassword()},
 		"no password":             {map[string]string{"redisHost": guarded.Addr}, "NOAUTH"},
 		"no such database":        {map[string]string{"redisHost": guarded.Addr, "redisPassword": "right", "redisDB": "99"}, "DB index is out of range"},
 		"wrong user of a cluster": {cluster.Fields("redisUsername", "nobody", "redisPassword", "wrong"), "WRONGPASS"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if test.metadata["redisUsername"] != "" {
+				redistest.Requires(t, "6.0", "an ACL user")
+			}
 			b := newBinding(t, test.metadata, WithLazyConnect())
 			requireNoneSucceeded(t, b, test.want, create("a", "1"), request(GetOperation, "a"), request(IncrementOperation, "n"))
 		})
@@ -121,7 +124,7 @@ func TestPasswordChangesUnderLoad(t *testing.T) {
 			_, err := b.Invoke(context.Background(), create(fmt.Sprint("k", i, ".", j), "v"))
 			assert.Error(t, err)
 			if SafeToRetry(err) { // not on the connections that the server cut
-				assert.ErrorContains(t, err, "WRONGPASS")
+				assert.ErrorContains(t, err, redistest.WrongPassword())
 			}
 		}
 	})

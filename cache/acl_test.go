@@ -32,6 +32,7 @@ type aclUse struct {
 // Each method needs what the documentation says, and nothing less.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
+	redistest.Requires(t, "7.0", "a subcommand in ACL LOG")
 	srv := redistest.Start(t)
 	cluster, sentinel := redistest.Cluster(t), redistest.Sentinel(t)
 	t.Cleanup(func() {

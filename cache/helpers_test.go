@@ -56,6 +56,7 @@ func newLocalCache(t testing.TB, client redis.UniversalClient, opts ...Option) *
 
 func requireTracking(t testing.TB, c *Cache) {
 	t.Helper()
+	redistest.Requires(t, "6.0", "CLIENT TRACKING")
 	require.Eventually(t, c.local.on.Load, 10*time.Second, time.Millisecond, "changes are not followed")
 }
 

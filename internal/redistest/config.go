@@ -83,6 +83,22 @@ func writeConfig(dir, port string, o options) error {
 	return os.WriteFile(filepath.Join(dir, "redis.conf"), []byte(text.String()), 0o600)
 }
 
+// withoutRenames returns the arguments without those that rename a command which the
+// server does not have: it would not start.
+func withoutRenames(args []string) []string {
+	since := map[string]version{"GETDEL": versionOfGetDel, "HELLO": versionOfACL}
+	var kept []string
+	for len(args) > 0 {
+		if len(args) >= 3 && args[0] == "--rename-command" && !supports(since[args[1]]) {
+			args = args[3:]
+			continue
+		}
+		kept = append(kept, args[0])
+		args = args[1:]
+	}
+	return kept
+}
+
 // adminLogin returns the user and password of the admin client. Before Redis 6.0, and
 // before 6.2 on sentinels, the only user is the default one. The options have its password.
 func (o *options) adminLogin() (user, password string) {

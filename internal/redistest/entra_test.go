@@ -275,7 +275,7 @@ func TestEntraErrorsHoldNoToken(t *testing.T) {
 		require.Error(t, err)
 		assert.NotContains(t, err.Error(), "secret")
 	}
-	assert.ErrorContains(t, e.AddToken("secret"), "with args beginning with: 'SETUSER'")
+	assert.ErrorContains(t, e.AddToken("secret"), "with args beginning with: ")
 }
 
 func TestEntraCluster(t *testing.T) {

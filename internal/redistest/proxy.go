@@ -123,7 +123,7 @@ func (c *proxied) request(data []byte) int {
 
 func (c *proxied) reply(data []byte) int {
 	// A new connection's handshake goes through: it is the command's reply that is lost.
-	if !c.client.Load() || bytes.Contains(data, []byte("proto")) || bytes.Contains(data, []byte("+PONG")) {
+	if !c.client.Load() || bytes.Contains(data, []byte("proto")) || bytes.Contains(data, []byte("+PONG")) || refusesHello(data) {
 		return len(data)
 	}
 	c.mu.Lock()
@@ -149,6 +149,11 @@ func (c *proxied) reply(data []byte) int {
 		c.lines--
 	}
 	return passed
+}
+
+// refusesHello says whether the reply is that of a server before Redis 6.0 to HELLO.
+func refusesHello(reply []byte) bool {
+	return bytes.HasPrefix(bytes.ToLower(reply), []byte("-err unknown command `hello`"))
 }
 
 func (*proxied) closed() {}

@@ -68,6 +68,7 @@ func startOwned(t testing.TB, o options) *Server {
 		requireTLS(t)
 	}
 
+	o.args = withoutRenames(o.args)
 	s, err := startServer(t.TempDir(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -81,7 +81,13 @@ func Setups(t testing.TB) []*Setup {
 	requirePrograms(t)
 
 	// Starting them is mostly waiting.
-	possible := slices.DeleteFunc(slices.Clone(pools), func(p *pool) bool { return !supports(p.needs) })
+	possible := slices.DeleteFunc(slices.Clone(pools), func(p *pool) bool {
+		if !supports(p.needs) {
+			t.Logf("without the set-up %s, which needs Redis %s", p.name, p.needs)
+			return true
+		}
+		return false
+	})
 	leases := make([]*lease, len(possible))
 	errs := make([]error, len(possible))
 	var starting sync.WaitGroup

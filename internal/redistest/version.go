@@ -89,6 +89,14 @@ func requireVersion(t testing.TB, wanted version, feature string) {
 	}
 }
 
+// WrongPassword is what the error says with which the server refuses a password.
+func WrongPassword() string {
+	if supports(versionOfACL) {
+		return "WRONGPASS"
+	}
+	return "ERR invalid password"
+}
+
 // supports says whether the server has what is in Redis since that version.
 func supports(since version) bool {
 	has, err := serverVersion()
